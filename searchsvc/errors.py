@@ -1,0 +1,60 @@
+"""Everything that can go wrong, as one tree.
+
+    SearchsvcError              anything said to a person in one line, with a hint where there is one
+    ├── BadInput                the request cannot be understood            (exit 2, HTTP 422)
+    ├── NoIndex                 there is nothing to search yet              (exit 3, HTTP 503)
+    ├── NotFound                no article has that id or key               (exit 1, HTTP 404)
+    ├── Unreadable              a file or record that cannot be an article  (reported and skipped)
+    ├── Busy                    another process is writing to this index    (exit 1, HTTP 503)
+    ├── DamagedCatalogue        the record itself cannot be trusted         (exit 1, HTTP 503)
+    ├── DamagedIndex            a derived index cannot be trusted           (rebuilt, never served)
+    ├── ModelMismatch           the index was made with other settings      (exit 1, HTTP 503)
+    └── ModelFailed             the model cannot be loaded or compiled      (exit 1, HTTP 503)
+
+A test holds this drawing to the classes.
+"""
+
+
+class SearchsvcError(Exception):
+    """Something that a person should know; `hint` says what to do about it."""
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class BadInput(SearchsvcError):
+    """The request cannot be understood."""
+
+
+class NoIndex(SearchsvcError):
+    """There is nothing to search yet."""
+
+
+class NotFound(SearchsvcError):
+    """No article has that id or key."""
+
+
+class Unreadable(SearchsvcError):
+    """A file or a record that cannot be an article."""
+
+
+class Busy(SearchsvcError):
+    """Another process is writing to this index."""
+
+
+class DamagedCatalogue(SearchsvcError):
+    """The record itself cannot be trusted."""
+
+
+class DamagedIndex(SearchsvcError):
+    """A derived index cannot be trusted; it is rebuilt from the catalogue."""
+
+
+class ModelMismatch(SearchsvcError):
+    """The index was made with another model or other passage settings."""
+
+
+class ModelFailed(SearchsvcError):
+    """The model cannot be loaded or compiled."""

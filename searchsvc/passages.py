@@ -1,0 +1,129 @@
+"""A passage: whole sentences of one article, within a token budget, and the unit that is searched and shown.
+
+`article.text[start:end]` is the passage's text, exactly; its sentences are offsets into the same text. A passage
+never crosses the boundary between two stretches of an article (see `cleaning`), and an article's passages come
+out about equally long, since a leftover of a few words makes a poor vector and a poor answer.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from searchsvc.cleaning import Cleaned
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+Span = tuple[int, int]
+
+LONGEST_TITLE_TOKENS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """Offsets, in code points of the article's text, of a passage and of its sentences."""
+
+    start: int
+    end: int
+    sentences: tuple[Span, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Sentence:
+    start: int
+    end: int
+    tokens: int
+    ends_paragraph: bool
+
+
+class Splitter:
+    """Cuts articles into passages of at most `budget` tokens of `tokenizer`, title not counted.
+
+    `longest` is the most tokens that the model reads at once: title, passage and special tokens together. Where
+    a long title leaves less room than `budget`, the passages get shorter, so that the model reads all of each.
+    """
+
+    def __init__(self, tokenizer: "Tokenizer", *, budget: int, longest: int) -> None:
+        self._tokenizer = tokenizer
+        self._budget = budget
+        self._longest = longest - tokenizer.num_special_tokens_to_add(False) - 1
+
+    def heading(self, title: str) -> str:
+        """Return the title, cut to the 64 tokens at most that travel with each passage."""
+        offsets = self._tokenizer.encode(title, add_special_tokens=False).offsets
+        return title if len(offsets) <= LONGEST_TITLE_TOKENS else title[: offsets[LONGEST_TITLE_TOKENS - 1][1]]
+
+    def split(self, heading: str, cleaned: Cleaned, language: str | None) -> list[Passage]:
+        """Return the passages of an article, in order."""
+        budget = min(self._budget, max(16, self._longest - self._count([heading])[0]))
+        passages: list[Passage] = []
+        for start, end in cleaned.stretches:
+            spans = list(_sentences(cleaned.text, start, end, language or "en"))
+            counts = self._count([cleaned.text[a:b] for a, b, _ in spans])
+            sentences: list[_Sentence] = []
+            for (a, b, last), count in zip(spans, counts, strict=True):
+                if count <= budget:
+                    sentences.append(_Sentence(a, b, count, last))
+                else:
+                    sentences.extend(self._pieces(cleaned.text, a, b, last, budget))
+            passages.extend(_packed(sentences, budget))
+        return passages
+
+    def _count(self, texts: Sequence[str]) -> list[int]:
+        return [len(encoding) for encoding in self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
+
+    def _pieces(self, text: str, start: int, end: int, last: bool, budget: int) -> Iterator[_Sentence]:
+        """Cut a sentence that is longer than a whole passage where it reads least badly."""
+        from semantic_text_splitter import TextSplitter  # noqa: PLC0415
+
+        splitter = TextSplitter.from_huggingface_tokenizer(self._tokenizer, budget)
+        pieces = [(start + a, start + a + len(piece)) for a, piece in splitter.chunk_indices(text[start:end])]
+        counts = self._count([text[a:b] for a, b in pieces])
+        for (a, b), count in zip(pieces, counts, strict=True):
+            yield _Sentence(a, b, count, last and b == end)
+
+
+def _sentences(text: str, start: int, end: int, language: str) -> Iterator[tuple[int, int, bool]]:
+    """Yield (start, end, ends its paragraph) of each sentence between two offsets, without outer white space."""
+    from sentencex import segment  # noqa: PLC0415
+
+    paragraph = start
+    while paragraph < end:
+        stop = text.find("\n\n", paragraph, end)
+        stop = end if stop < 0 else stop
+        spans: list[Span] = []
+        position = paragraph
+        for piece in segment(language, text[paragraph:stop]):
+            if stripped := piece.strip():
+                begin = position + piece.index(stripped)
+                spans.append((begin, begin + len(stripped)))
+            position += len(piece)
+        for number, (a, b) in enumerate(spans, 1):
+            yield a, b, number == len(spans)
+        paragraph = stop + 2
+
+
+def _packed(sentences: Sequence[_Sentence], budget: int) -> Iterator[Passage]:
+    """Pack a stretch's sentences into even passages, ending at paragraphs where that costs little."""
+    total = sum(sentence.tokens for sentence in sentences)
+    target = total / max(1, math.ceil(total / budget))
+    held: list[_Sentence] = []
+    tokens = 0
+    for number, sentence in enumerate(sentences):
+        if held and tokens + sentence.tokens > budget:
+            yield _passage(held)
+            held, tokens = [], 0
+        held.append(sentence)
+        tokens += sentence.tokens
+        following = sentences[number + 1].tokens if number + 1 < len(sentences) else 0
+        enough = 0.7 * target if sentence.ends_paragraph else target - following / 2
+        if tokens >= enough and tokens + following > 0.9 * target:
+            yield _passage(held)
+            held, tokens = [], 0
+    if held:
+        yield _passage(held)
+
+
+def _passage(sentences: Sequence[_Sentence]) -> Passage:
+    return Passage(sentences[0].start, sentences[-1].end, tuple((s.start, s.end) for s in sentences))
