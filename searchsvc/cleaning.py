@@ -37,9 +37,14 @@ class Cleaned:
     stretches: tuple[tuple[int, int], ...]
 
 
+def clean_line(text: str) -> str:
+    """Return a text on one line, without invisible characters."""
+    return " ".join(INVISIBLE.sub("", LINE_ENDS.sub("\n", text)).split())
+
+
 def clean_title(title: str) -> str:
     """Return the title on one line, without invisible characters, of at most 300 characters."""
-    line = " ".join(INVISIBLE.sub("", LINE_ENDS.sub("\n", title)).split())
+    line = clean_line(title)
     return line if len(line) <= LONGEST_TITLE else line[: LONGEST_TITLE - 1].rsplit(" ", 1)[0] + "…"
 
 

@@ -1,0 +1,84 @@
+"""An engine follows the catalogue and finds candidates in it: the seam.
+
+    catalogue ── changes ──► engine ── snapshot ──► candidates (dense), candidates (lexical)
+
+An engine holds nothing that cannot be made again from the catalogue. What it finds are rows of passages with
+scores; fusing and ranking them is not its business, so that all engines rank alike.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from searchsvc.catalogue import Catalogue
+from searchsvc.embedding import Vectors
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What an article must be to be found at all.
+
+    `after` and `before` (inclusive) leave out articles without a date; `as_of` leaves out only what is known to
+    have been published later. Sources and languages are compared without case; empty means any.
+    """
+
+    after: datetime | None = None
+    before: datetime | None = None
+    as_of: datetime | None = None
+    sources: frozenset[str] = frozenset()
+    languages: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """Passages found, best first: their rows, their articles' rows, and scores (higher is better); all (n,)."""
+
+    rows: NDArray[np.int64]
+    articles: NDArray[np.int64]
+    scores: NDArray[np.float32]
+
+
+class Snapshot(Protocol):
+    """One state of an engine, which never changes; any number of threads may search it."""
+
+    @property
+    def generation(self) -> int:
+        """The number of the last change of the catalogue that it holds."""
+
+    @property
+    def passages(self) -> int:
+        """How many passages can be found."""
+
+    @property
+    def articles(self) -> int:
+        """How many articles they belong to."""
+
+    @property
+    def updated(self) -> datetime | None:
+        """When its last change was made."""
+
+    def dense(self, vector: Vectors, k: int, allowed: Filter) -> Candidates:
+        """Return the k passages nearest to a unit vector (dimension,), with their cosines."""
+
+    def cosines(self, rows: NDArray[np.int64], vector: Vectors) -> NDArray[np.float32]:
+        """Return the cosines of these passages with a unit vector."""
+
+    def lexical(self, words: Sequence[str], k: int, allowed: Filter) -> Candidates:
+        """Return the k passages that hold most of these words, with their BM25 scores."""
+
+    def frequencies(self, words: Sequence[str]) -> list[int]:
+        """Return in how many passages each word stands."""
+
+
+class Engine(Protocol):
+    """Follows one catalogue."""
+
+    def follow(self, catalogue: Catalogue) -> None:
+        """Take over what the catalogue has committed; only the one writer calls this."""
+
+    def snapshot(self, catalogue: Catalogue) -> Snapshot:
+        """Return the newest state; the one that was returned before where nothing has changed."""

@@ -1,0 +1,60 @@
+"""Columns: what filters look at, one element a passage, beside the vectors and in their order."""
+
+import hashlib
+
+import numpy as np
+from numpy.typing import NDArray
+
+from searchsvc.catalogue import Entry, Rows, to_microseconds
+from searchsvc.engines import Filter
+
+UNDATED = np.iinfo(np.int64).min
+
+COLUMNS = np.dtype(
+    [("row", "<i8"), ("article", "<i8"), ("published", "<i8"), ("source", "<i8"), ("language", "<i8")]
+)
+
+Columns = NDArray[np.void]
+
+
+def label(name: str) -> str:
+    """Return a source or language as it is compared: without case and without `www.`."""
+    return name.casefold().removeprefix("www.")
+
+
+def code(name: str | None) -> int:
+    """Return 63 bits that stand for a name; the same in every snapshot, so that none needs a table of names."""
+    if name is None:
+        return -1
+    return int.from_bytes(hashlib.blake2b(label(name).encode(), digest_size=8).digest(), "little") >> 1
+
+
+def columns_of(rows: Rows, entries: dict[int, Entry]) -> Columns:
+    """Return the columns of passages, given their articles."""
+    columns = np.zeros(len(rows.rows), COLUMNS)
+    columns["row"] = rows.rows
+    columns["article"] = rows.articles
+    known: dict[int, tuple[int, int, int]] = {}
+    for row in np.unique(rows.articles).tolist():
+        entry = entries[row]
+        published = UNDATED if entry.published is None else to_microseconds(entry.published)
+        known[row] = (published, code(entry.source), code(entry.language))
+    for name, values in zip(("published", "source", "language"), zip(*known.values(), strict=True), strict=False):
+        columns[name] = np.array(values, np.int64)[np.searchsorted(np.fromiter(known, np.int64), rows.articles)]
+    return columns
+
+
+def mask(columns: Columns, allowed: Filter) -> NDArray[np.bool_] | None:
+    """Return which passages a filter lets through, or None where it lets all through."""
+    parts: list[NDArray[np.bool_]] = []
+    published = columns["published"]
+    if allowed.after is not None:
+        parts.append(published >= to_microseconds(allowed.after))
+    if allowed.before is not None:
+        parts.append((published <= to_microseconds(allowed.before)) & (published != UNDATED))
+    if allowed.as_of is not None and len(columns) and published.max() > (moment := to_microseconds(allowed.as_of)):
+        parts.append(published <= moment)
+    for name, wanted in (("source", allowed.sources), ("language", allowed.languages)):
+        if wanted:
+            parts.append(np.isin(columns[name], [code(one) for one in wanted]))
+    return np.logical_and.reduce(parts) if parts else None

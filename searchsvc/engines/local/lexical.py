@@ -1,0 +1,178 @@
+"""The lexical index: tantivy, BM25 over title and text as one field.
+
+tantivy commits by itself, whole or not at all; the number of the last change that it holds is written beside it
+afterwards. After a crash between the two, the changes are applied again, which does no harm: each article is taken
+out before it is put in.
+"""
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from searchsvc.catalogue import Catalogue, to_microseconds
+from searchsvc.engines import Candidates, Filter
+from searchsvc.engines.local.columns import label
+from searchsvc.engines.local.dense import replace
+from searchsvc.errors import DamagedIndex
+from searchsvc.words import analyzer
+
+if TYPE_CHECKING:
+    import tantivy
+
+FORMAT = 1
+ANALYZER = "news"
+HEAP = 64 << 20
+COMMIT_EVERY = 20_000  # articles, while much is added
+
+
+class Lexical:
+    """A tantivy index in a folder, with the number of the last change that it holds."""
+
+    def __init__(self, folder: Path) -> None:
+        """Open the index, or make an empty one; raises DamagedIndex when what is there cannot be used."""
+        import tantivy  # noqa: PLC0415
+
+        self._folder = folder
+        try:
+            if _facts(folder).exists():
+                self.generation_in(folder)
+                self._index = tantivy.Index.open(str(folder))
+            else:
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir(parents=True)
+                self._index = tantivy.Index(_schema(), str(folder))
+                self._record(0)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise DamagedIndex(f"the lexical index cannot be read: {error}") from error
+        self._index.register_tokenizer(ANALYZER, analyzer())
+
+    @property
+    def generation(self) -> int:
+        """The number of the last change that is searchable."""
+        return self.generation_in(self._folder)
+
+    @staticmethod
+    def generation_in(folder: Path) -> int:
+        """Return the number of the last change that an index holds, without opening it; raises DamagedIndex."""
+        try:
+            facts = json.loads(_facts(folder).read_text(encoding="utf-8"))
+            if facts["format"] != FORMAT:
+                raise DamagedIndex("the lexical index was made by another version")
+            return int(facts["generation"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise DamagedIndex(f"the lexical index cannot be read: {error}") from error
+
+    def apply(self, catalogue: Catalogue) -> None:
+        """Take over what the catalogue has committed since."""
+        import tantivy  # noqa: PLC0415
+
+        done, upto = self.generation, catalogue.generation()
+        if done == upto:
+            return
+        added, removed = catalogue.changes(done, upto)
+        writer = self._index.writer(HEAP)
+        for article in (*removed, *added):
+            writer.delete_documents_by_term("article", article)
+        for number, article in enumerate(added, 1):
+            entry = catalogue.articles([article]).get(article)
+            if entry is None:
+                continue
+            for found in catalogue.passages_of(article):
+                document: dict[str, object] = {
+                    "row": found.row,
+                    "article": article,
+                    "body": f"{entry.title}\n{entry.text[found.passage.start : found.passage.end]}",
+                    "source": label(entry.source or ""),
+                    "language": label(entry.language or ""),
+                }
+                if entry.published is not None:
+                    document["published"] = to_microseconds(entry.published)
+                writer.add_document(tantivy.Document.from_dict(document, _schema()))
+            if number % COMMIT_EVERY == 0:
+                writer.commit()
+        writer.commit()
+        writer.wait_merging_threads()
+        self._record(upto)
+
+    def searcher(self) -> "LexicalSnapshot":
+        """Return the newest committed state."""
+        self._index.reload()
+        return LexicalSnapshot(self._index.searcher(), self._index.schema)
+
+    def _record(self, generation: int) -> None:
+        replace(_facts(self._folder), json.dumps({"format": FORMAT, "generation": generation}))
+
+
+class LexicalSnapshot:
+    """One committed state of the lexical index."""
+
+    def __init__(self, searcher: "tantivy.Searcher", schema: "tantivy.Schema") -> None:
+        self._searcher = searcher
+        self._schema = schema
+
+    @property
+    def passages(self) -> int:
+        """How many passages are in it."""
+        return int(self._searcher.num_docs)
+
+    def search(self, words: Sequence[str], k: int, allowed: Filter) -> Candidates:
+        """Return the k passages with the best BM25 scores for these words, of those that a filter lets through."""
+        from tantivy import Occur, Query  # noqa: PLC0415
+
+        terms = [(Occur.Should, Query.term_query(self._schema, "body", word)) for word in words]
+        if not terms or not self._searcher.num_docs:
+            return Candidates(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
+        query = Query.boolean_query([(Occur.Must, Query.boolean_query(terms)), *self._clauses(allowed)])
+        found = self._searcher.search(query, k, count=False).hits
+        places = [place for _, place in found]
+        return Candidates(
+            np.array(self._searcher.fast_field_values("row", places), np.int64),
+            np.array(self._searcher.fast_field_values("article", places), np.int64),
+            np.array([score for score, _ in found], np.float32),
+        )
+
+    def frequencies(self, words: Sequence[str]) -> list[int]:
+        """Return in how many passages each word stands."""
+        return [self._searcher.doc_freq("body", word) for word in words]
+
+    def _clauses(self, allowed: Filter) -> list[tuple["tantivy.Occur", "tantivy.Query"]]:
+        from tantivy import FieldType, Occur, Query  # noqa: PLC0415
+
+        clauses = []
+        if allowed.after is not None or allowed.before is not None:
+            low = None if allowed.after is None else to_microseconds(allowed.after)
+            high = None if allowed.before is None else to_microseconds(allowed.before)
+            within = Query.range_query(self._schema, "published", FieldType.Integer, low, high)
+            clauses.append((Occur.Must, Query.const_score_query(within, 0.0)))
+        if allowed.as_of is not None:
+            later = to_microseconds(allowed.as_of) + 1
+            after = Query.range_query(self._schema, "published", FieldType.Integer, later, None)
+            clauses.append((Occur.MustNot, after))
+        for field, wanted in (("source", allowed.sources), ("language", allowed.languages)):
+            if wanted:
+                one_of = Query.term_set_query(self._schema, field, [label(name) for name in wanted])
+                clauses.append((Occur.Must, Query.const_score_query(one_of, 0.0)))
+        return clauses
+
+
+def _facts(folder: Path) -> Path:
+    return folder.with_name("lexical.json")
+
+
+def _schema() -> "tantivy.Schema":
+    import tantivy  # noqa: PLC0415
+
+    return (
+        tantivy.SchemaBuilder()
+        .add_unsigned_field("row", fast=True)
+        .add_unsigned_field("article", indexed=True, fast=True)
+        .add_text_field("body", tokenizer_name=ANALYZER)
+        .add_integer_field("published", indexed=True, fast=True)
+        .add_text_field("source", tokenizer_name="raw", index_option="basic")
+        .add_text_field("language", tokenizer_name="raw", index_option="basic")
+        .build()
+    )

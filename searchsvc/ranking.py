@@ -1,0 +1,122 @@
+"""Ranking: candidates become hits. Pure functions over a few hundred rows; nothing here reads or writes anything."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from searchsvc.embedding import Vectors
+from searchsvc.engines import Candidates
+from searchsvc.words import placed
+
+DENSE_WEIGHT = 0.4
+LEXICAL_WEIGHT = 0.6
+
+# A word's weight is its inverse frequency among the passages. In a library of a few articles that says nothing, so
+# every word is first given this much evidence of being as rare as any other.
+PRIOR_PASSAGES = 1_000
+PRIOR_FREQUENCY = 10
+
+WORDS_WEIGHT = 0.5  # of the share of a question's words that a sentence holds, against its likeness to the question
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """A passage with its score, and what each retriever gave and added; rank 0: that retriever did not find it."""
+
+    row: int
+    article: int
+    score: float
+    dense_rank: int
+    cosine: float
+    dense_adds: float
+    lexical_rank: int
+    bm25: float
+    lexical_adds: float
+
+
+def fuse(dense: Candidates, lexical: Candidates, rows: NDArray[np.int64], cosines: NDArray[np.float32]) -> list[Ranked]:
+    """Return all candidates by falling score in [0, 1]: the weighted sum of both retrievers' scaled scores.
+
+    `rows` holds the rows of both retrievers' candidates, ascending, and `cosines` the cosine of each with the
+    question, known also for those that only the lexical retriever found. Scores are scaled to [0, 1] by their least
+    and greatest (min-max; Bruch et al., An Analysis of Fusion Functions for Hybrid Retrieval, 2023), since ranks
+    alone (RRF) throw away how much better the better one is.
+    """
+    articles = np.zeros(len(rows), np.int64)
+    bm25 = np.zeros(len(rows), np.float32)
+    ranks = np.zeros((2, len(rows)), np.int64)
+    for number, found in enumerate((dense, lexical)):
+        at = np.searchsorted(rows, found.rows)
+        articles[at] = found.articles
+        ranks[number, at] = np.arange(1, len(at) + 1)
+        if number == 1:
+            bm25[at] = found.scores
+    dense_adds = DENSE_WEIGHT * _scaled(cosines, dense.scores)
+    lexical_adds = LEXICAL_WEIGHT * _scaled(bm25, np.append(lexical.scores, np.float32(0)))
+    scores = dense_adds + lexical_adds
+    order = np.lexsort((rows, -scores))
+    return [
+        Ranked(
+            int(rows[i]), int(articles[i]), float(scores[i]),
+            int(ranks[0, i]), float(cosines[i]), float(dense_adds[i]),
+            int(ranks[1, i]), float(bm25[i]), float(lexical_adds[i]),
+        )
+        for i in order
+    ]  # fmt: skip
+
+
+def _scaled(scores: NDArray[np.float32], among: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return scores moved so that the least of `among` is 0 and the greatest 1; what is less counts as least."""
+    if not len(among):
+        return np.zeros(len(scores), np.float32)
+    low, high = among.min(), among.max()
+    if high <= low:
+        return (scores >= high).astype(np.float32)
+    return np.clip((scores - low) / (high - low), 0, 1)
+
+
+def group(ranked: Sequence[Ranked], limit: int, per_article: int) -> list[Ranked]:
+    """Return the best passages of the best `limit` articles, at most `per_article` of each, best first."""
+    taken: dict[int, int] = {}
+    kept: list[Ranked] = []
+    for one in ranked:
+        seen = taken.get(one.article, 0)
+        if seen >= per_article or (not seen and len(taken) == limit):
+            continue
+        taken[one.article] = seen + 1
+        kept.append(one)
+    return kept
+
+
+def word_weights(words: Sequence[str], frequencies: Sequence[int], passages: int) -> dict[str, float]:
+    """Return how much each word of a question tells, from how many of the passages hold it."""
+    return {
+        word: math.log(1 + (passages + PRIOR_PASSAGES) / (frequency + PRIOR_FREQUENCY))
+        for word, frequency in zip(words, frequencies, strict=True)
+    }
+
+
+def best_sentence(
+    sentences: Sequence[str], likeness: NDArray[np.float32], weights: Mapping[str, float]
+) -> int:
+    """Return which sentence answers best: like the question by the model, and holding its telling words."""
+    everything = sum(weights.values()) or 1.0
+    shares = [
+        sum(weights[word] for word in {word for word, _, _ in placed(sentence)} & weights.keys()) / everything
+        for sentence in sentences
+    ]
+    return int(np.argmax(likeness + WORDS_WEIGHT * np.array(shares, np.float32)))
+
+
+def likenesses(question: Vectors, sentences: Vectors) -> NDArray[np.float32]:
+    """Return the cosines of sentences, (n, dimension), with a question, (dimension,); both of unit length."""
+    cosines: NDArray[np.float32] = sentences @ question
+    return cosines
+
+
+def highlights(text: str, start: int, words: Mapping[str, float]) -> list[tuple[int, int]]:
+    """Return where the words of a question stand in a passage that begins at `start`, as offsets of the article."""
+    return list(dict.fromkeys((start + a, start + b) for word, a, b in placed(text) if word in words))

@@ -1,0 +1,161 @@
+"""Readers: from files to articles.
+
+The seam: a reader is a `Callable[[Path, str, int], Iterator[Article | Problem]]`. It is given a path, the key
+of the file, and the most bytes that one article may have, and yields what the file holds. It may raise
+`OSError` and `Unreadable` at any point; `read` makes a `Problem` of these and keeps what came before. A new
+format is a file with such a function, and a row in `READERS`.
+"""
+
+import os
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from searchsvc.articles import Article, Problem
+from searchsvc.errors import Unreadable
+from searchsvc.readers.fields import from_record, without_surrogates
+from searchsvc.readers.html import read_html
+from searchsvc.readers.markdown import read_markdown
+from searchsvc.readers.packing import PACKED
+from searchsvc.readers.records import read_json, read_json_lines
+from searchsvc.readers.tables import read_table
+from searchsvc.readers.text import read_text
+
+__all__ = ["READERS", "Reader", "from_record", "read", "suffix_of", "walk"]
+
+Reader = Callable[[Path, str, int], Iterator[Article | Problem]]
+
+READERS: dict[str, Reader] = {
+    ".txt": read_text,
+    ".text": read_text,
+    ".md": read_markdown,
+    ".markdown": read_markdown,
+    ".html": read_html,
+    ".htm": read_html,
+    ".xhtml": read_html,
+    ".jsonl": read_json_lines,
+    ".ndjson": read_json_lines,
+    ".json": read_json,
+    ".csv": read_table,
+    ".tsv": read_table,
+}
+
+_REASONS = {
+    FileNotFoundError: "no such file or folder",
+    NotADirectoryError: "no such file or folder",
+    IsADirectoryError: "is a folder",
+    PermissionError: "permission denied",
+}
+
+
+def read(path: Path, key: str, limit: int) -> Iterator[Article | Problem]:
+    """Yield what a file holds; `limit` is the most bytes, unpacked, that one article may have.
+
+    Raises nothing about the file: whatever is wrong with it comes as a `Problem`, after the articles that
+    could be read before it.
+    """
+    reader = READERS.get(suffix_of(path))
+    try:
+        mode = _mode(path)
+        if stat.S_ISDIR(mode):
+            raise Unreadable("is a folder")
+        if not stat.S_ISREG(mode):
+            raise Unreadable("is not a regular file")
+        if reader is None:
+            raise _unknown()
+        for found in reader(path, key, limit):
+            yield _speakable(found) if isinstance(found, Problem) else found
+    except (OSError, Unreadable) as fault:
+        yield _problem(path, fault)
+
+
+def suffix_of(path: Path) -> str:
+    """Return the suffix that says what a file is, in lower case: `.jsonl` of `News.JSONL.gz`."""
+    plain = Path(path.stem) if path.suffix.lower() in PACKED else path
+    return plain.suffix.lower()
+
+
+def walk(path: Path) -> Iterator[Path | Problem]:
+    """Yield the files to read at a path: itself, or in order all that a folder holds which have a reader.
+
+    Hidden files and folders, devices and links that lead out of the folder are left out, and so is a link to
+    what is found under its own name anyway. What a person named but cannot be read comes as a `Problem`.
+    """
+    try:
+        mode = _mode(path)
+        if stat.S_ISDIR(mode):
+            yield from _folder(path)
+        elif not stat.S_ISREG(mode):
+            raise Unreadable("is not a regular file")
+        elif suffix_of(path) not in READERS:
+            raise _unknown()
+        else:
+            yield path
+    except (OSError, Unreadable) as fault:
+        yield _problem(path, fault)
+
+
+def _folder(top: Path) -> Iterator[Path | Problem]:
+    root = Path(os.path.realpath(top, strict=True))
+    seen = {root}
+    waiting = _entries(top)
+    while waiting:
+        entry = waiting.pop()
+        path = Path(entry.path)
+        try:
+            if entry.is_symlink() and not _leads_on(path, root):
+                continue
+            mode = entry.stat().st_mode
+            if stat.S_ISREG(mode) and suffix_of(path) in READERS:
+                yield path
+            elif stat.S_ISDIR(mode) and (real := Path(os.path.realpath(path, strict=True))) not in seen:
+                seen.add(real)
+                waiting += _entries(path)
+        except OSError as fault:
+            yield _problem(path, fault)
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    """Return what is in a folder and not hidden, last name first, so that the first can be popped."""
+    with os.scandir(folder) as entries:
+        shown = [entry for entry in entries if not entry.name.startswith(".")]
+    return sorted(shown, key=lambda entry: entry.name, reverse=True)
+
+
+def _leads_on(link: Path, root: Path) -> bool:
+    """Say whether a link leads to something inside the folder that is not found under its own name."""
+    target = Path(os.path.realpath(link))
+    if target == link or not target.is_relative_to(root):
+        return False
+    if not target.exists():
+        if suffix_of(link) in READERS and not target.is_symlink():
+            raise FileNotFoundError
+        return False
+    inside = target.relative_to(root)
+    hidden = any(part.startswith(".") for part in inside.parts)
+    return hidden or (target.is_file() and suffix_of(target) not in READERS)
+
+
+def _mode(path: Path) -> int:
+    if "\0" in str(path):
+        raise Unreadable("no such file or folder")
+    return path.stat().st_mode
+
+
+def _unknown() -> Unreadable:
+    packed = " and ".join(sorted(PACKED))
+    return Unreadable(f"unknown kind of file; known are {', '.join(READERS)}, each also with {packed}")
+
+
+def _problem(path: Path, fault: OSError | Unreadable) -> Problem:
+    if isinstance(fault, Unreadable):
+        return _speakable(Problem(str(path), fault.message))
+    reason = next((words for kind, words in _REASONS.items() if isinstance(fault, kind)), None)
+    return _speakable(
+        Problem(str(path), reason or (fault.strerror or str(fault) or "cannot be read").lower())
+    )
+
+
+def _speakable(problem: Problem) -> Problem:
+    """Return a problem that can be printed even where the name of the file is not text."""
+    return Problem(without_surrogates(problem.where), without_surrogates(problem.reason), problem.lost)

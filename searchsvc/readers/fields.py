@@ -1,0 +1,152 @@
+"""A record: one article as named fields, whatever names its source chose for them."""
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+
+from searchsvc.articles import Article, Problem, site_of
+from searchsvc.dates import parse_published
+from searchsvc.readers.text import beginning
+
+KEY = ("id", "_id", "key")
+TITLE = ("title", "headline", "head")
+TEXT = ("text", "body", "content", "article", "maintext")
+URL = ("url", "link")
+SOURCE = ("source", "publisher", "domain", "site")
+PUBLISHED = ("published", "published_at", "date", "publish_date", "pubDate", "datePublished", "date_publish")
+AUTHOR = ("author", "authors", "byline", "creator")
+LANGUAGE = ("language", "lang")
+
+_LONGEST_SHOWN = 80
+
+
+def from_record(
+    record: Mapping[str, object], *, where: str, fallback_key: str
+) -> Iterator[Article | Problem]:
+    """Yield the article that a record holds, or the `Problem` for which there is none.
+
+    A field that cannot be used, such as a date nobody can believe, costs only itself: the article comes
+    without it, after a `Problem` with `lost=False`. Names are compared without regard to case, the first with
+    a value wins, and an object called `metadata` is asked last. Raises nothing.
+    """
+    places = _places(record)
+    text = _text(_first(places, TEXT))
+    if text is None:
+        yield Problem(where, "no text")
+        return
+    if isinstance(text, Problem):
+        yield Problem(where, text.reason)
+        return
+    words: dict[str, str | None] = {}
+    for field, names in (("title", TITLE), ("url", URL), ("source", SOURCE), ("author", AUTHOR), ("id", KEY)):
+        value = _first(places, names)
+        words[field] = None if value is None else _words(value)
+        if value is not None and words[field] is None:
+            yield Problem(where, f"the {field} is {_kind(value)}, not text; left out", lost=False)
+    published: datetime | None = None
+    said = _first(places, PUBLISHED)
+    try:
+        published = parse_published(said)
+    except ValueError as fault:
+        yield Problem(where, f"the date {_shown(said)} was left out: {fault}", lost=False)
+    yield Article(
+        key=words["id"] or words["url"] or fallback_key,
+        title=words["title"] or beginning(text),
+        text=text,
+        url=words["url"],
+        source=words["source"] or site_of(words["url"]),
+        author=words["author"],
+        published=published,
+        published_from="given" if published else None,
+        language=language_code(_first(places, LANGUAGE)),
+    )
+
+
+def without_surrogates(text: str) -> str:
+    """Return the text with halves of characters, which no file can store, made whole or replaced."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
+def language_code(said: object) -> str | None:
+    """Return the ISO 639-1 code at the start of a language tag: `en` of `en-GB`; None where there is none."""
+    found = re.match(r"\s*([A-Za-z]{2})(?:[-_.]|\s*$)", said) if isinstance(said, str) else None
+    return found[1].lower() if found else None
+
+
+def _places(record: Mapping[str, object]) -> list[dict[str, object]]:
+    """Return the record, then its nested metadata, each with names in lower case."""
+    places: list[dict[str, object]] = [{}]
+    for name, value in record.items():
+        places[0].setdefault(str(name).strip().lower(), value)
+    nested = places[0].get("metadata")
+    if isinstance(nested, Mapping):
+        places.append({str(name).strip().lower(): value for name, value in nested.items()})
+    return places
+
+
+def _first(places: list[dict[str, object]], names: tuple[str, ...]) -> object:
+    for place in places:
+        for name in names:
+            value = place.get(name.lower())
+            blank = (
+                value.isspace() or not value if isinstance(value, str) else value is None or value in ([], {})
+            )
+            if not blank:
+                return value
+    return None
+
+
+def _text(value: object) -> str | Problem | None:
+    if value is None:
+        return None
+    if isinstance(value, str):
+        return without_surrogates(value)
+    if isinstance(value, list) and all(isinstance(part, str) for part in value):
+        return without_surrogates("\n\n".join(part.strip() for part in value if part.strip())) or None
+    return Problem("", f"the text is {_kind(value)}, not text")
+
+
+def _words(value: object) -> str | None:
+    """Return a short value as one line: a string, a number, a list, or what an object calls its name."""
+    if isinstance(value, Mapping):
+        value = value.get("name")
+    if isinstance(value, str | int) and not isinstance(value, bool):
+        return " ".join(without_surrogates(_figures(value)).split()) or None
+    if isinstance(value, list):
+        parts = [part["name"] if isinstance(part, Mapping) and "name" in part else part for part in value]
+        if all(isinstance(part, str) for part in parts):
+            return " ".join(without_surrogates(", ".join(part.strip() for part in parts)).split()) or None
+    return None
+
+
+def _figures(value: str | int) -> str:
+    try:
+        return str(value)
+    except ValueError:  # an integer of more than 4,300 digits
+        return ""
+
+
+def _kind(value: object) -> str:
+    match value:
+        case bool():
+            return "true or false"
+        case int() | float():
+            return "a number"
+        case Mapping():
+            return "an object"
+        case list():
+            return "a list with more than text in it"
+    return f"a {type(value).__name__}"
+
+
+def _shown(value: object) -> str:
+    if not isinstance(value, str | float | int) or (
+        isinstance(value, int) and abs(value) > 10**_LONGEST_SHOWN
+    ):
+        return f"({_kind(value)})"
+    shown = without_surrogates(str(value)).strip()
+    return repr(shown if len(shown) <= _LONGEST_SHOWN else shown[:_LONGEST_SHOWN] + "…")

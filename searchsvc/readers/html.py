@@ -1,0 +1,157 @@
+"""Web pages: the article on a page, without menus, banners, comments and related links."""
+
+import logging
+import re
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from searchsvc.articles import Article, Problem, site_of
+from searchsvc.dates import parse_published
+from searchsvc.errors import Unreadable
+from searchsvc.readers.encoding import declared, decode
+from searchsvc.readers.fields import language_code
+from searchsvc.readers.packing import whole
+from searchsvc.readers.text import beginning
+
+_DECLARED = re.compile(
+    rb"""<(?:meta|\?xml)\b[^>]{0,200}?(?:charset|encoding)\s*=\s*["']?\s*([\w.:-]{2,40})""", re.I
+)
+_XML = re.compile(r"\s*<\?xml[^>]{0,200}\?>")
+_HEAD = 4_096
+_JSON_DATE = re.compile(r'"datePublished"\s*:\s*"([^"\\]{8,40})"')
+# What is left of a page without an article: "Home", or a line of the footer.
+_SHORTEST = 40
+_NEVER_ARTICLE = "//nav | //footer | //aside | //*[@role='navigation']"
+_BLOCKS = frozenset({"p", "head", "quote", "code", "list", "item", "table", "row"})
+
+
+def read_html(path: Path, key: str, limit: int) -> Iterator[Article | Problem]:
+    """Yield the one article of a page of at most `limit` bytes; raises `OSError` and `Unreadable`."""
+    page = _XML.sub("", decode_page(whole(path, limit)), count=1)
+    tree, found = _extracted(page)
+    title = " ".join((found.title or "").split())
+    text = _text(found.body, title)
+    if len(text) < _SHORTEST:
+        raise Unreadable("no article text found in the page")
+    published: datetime | None = None
+    try:
+        published = _published(tree, found.date)
+    except ValueError as fault:
+        yield Problem(str(path), f"the date {found.date!r} was left out: {fault}", lost=False)
+    url = found.url if site_of(found.url) else None
+    yield Article(
+        key=key,
+        title=title or beginning(text),
+        text=text,
+        url=url,
+        source=found.sitename or site_of(url) or found.hostname or None,
+        author=found.author or None,
+        published=published,
+        published_from="meta" if published else None,
+        language=language_code(tree.get("lang") or tree.get("{http://www.w3.org/XML/1998/namespace}lang")),
+    )
+
+
+def decode_page(data: bytes) -> str:
+    """Return the text of a page: UTF-8 where it is, else by the encoding it declares, else as any text.
+
+    Pages often declare an encoding that they no longer have, and hardly any other is valid UTF-8 by chance.
+    Raises `Unreadable` where there is no text.
+    """
+    found = _DECLARED.search(data[:_HEAD])
+    name = found[1].decode("ascii", "replace").lower() if found else ""
+    # These are made of ASCII bytes alone, so that they always look like UTF-8.
+    ascii_only = name.startswith(("iso-2022-", "hz"))
+    if name and not data.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")) and b"\0" not in data:
+        text = None if declared(data, "utf-8") is not None and not ascii_only else declared(data, name)
+        if text is not None and text.strip():
+            return text
+    return decode(data)
+
+
+def _extracted(page: str) -> tuple[Any, Any]:
+    """Return the page as a tree and what trafilatura found in it; both are untyped there."""
+    import trafilatura  # noqa: PLC0415
+    from lxml.etree import LxmlError  # type: ignore[import-untyped]  # noqa: PLC0415
+
+    # It logs what it discards; that is said in a Problem, so standard error need not hear it as well.
+    for name in ("trafilatura", "htmldate", "readability", "justext", "courlan"):
+        logging.getLogger(name).addHandler(logging.NullHandler())
+    try:
+        tree = trafilatura.load_html(page)
+        found = tree is not None and trafilatura.bare_extraction(
+            tree,
+            include_comments=False,
+            include_tables=True,
+            with_metadata=True,
+            prune_xpath=_NEVER_ARTICLE,
+            # The wider search takes any date on the page, such as that of its copyright.
+            date_extraction_params={"original_date": True, "extensive_search": False},
+        )
+    except RecursionError as fault:
+        raise Unreadable("the page is nested too deeply") from fault
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, LxmlError) as fault:
+        raise Unreadable(f"the page cannot be taken apart ({type(fault).__name__})") from fault
+    if not found:
+        raise Unreadable("no article text found in the page")
+    return tree, found
+
+
+def _published(tree: Any, day: str | None) -> datetime | None:
+    """Return the date that was found, with the time of day where the page's metadata names it."""
+    found = parse_published(day)
+    said = [
+        meta.get("content") for meta in tree.iter("meta") if meta.get("property") == "article:published_time"
+    ]
+    for script in tree.iter("script"):
+        if script.get("type") == "application/ld+json":
+            said += _JSON_DATE.findall(script.text or "")
+    for text in said:
+        try:
+            moment = parse_published(text)
+        except ValueError:
+            continue
+        if found and moment and abs(moment - found) <= timedelta(days=1, hours=14):
+            return moment
+    return found
+
+
+def _text(body: Any, title: str) -> str:
+    """Return trafilatura's tree of an article as paragraphs between blank lines, without its headline."""
+    parts = list(_paragraphs(body))
+    if len(parts) > 1 and title and parts[0].casefold() == title.casefold():
+        parts = parts[1:]
+    return "\n\n".join(parts)
+
+
+def _paragraphs(element: Any) -> Iterator[str]:
+    loose: list[str] = [element.text or ""]
+    for child in element:
+        if child.tag not in _BLOCKS:
+            loose.append("".join(child.itertext()) if child.tag != "lb" else "\n")
+            loose.append(child.tail or "")
+            continue
+        yield from _paragraph(" ".join(loose))
+        match child.tag:
+            case "list":
+                items = (f"- {_line(item)}" for item in child.iter("item"))
+                yield from _paragraph("\n".join(item for item in items if item != "- "))
+            case "table":
+                rows = (" | ".join(_line(cell) for cell in row.iter("cell")) for row in child.iter("row"))
+                yield from _paragraph("\n".join(rows))
+            case _:
+                yield from _paragraphs(child)
+        loose = [child.tail or ""]
+    yield from _paragraph("".join(loose))
+
+
+def _paragraph(words: str) -> Iterator[str]:
+    shown = "\n".join(" ".join(line.split()) for line in words.split("\n")).strip()
+    if shown:
+        yield shown
+
+
+def _line(element: Any) -> str:
+    return " ".join(" ".join(element.itertext()).split())

@@ -1,0 +1,180 @@
+"""Markdown: prose without its marks. Front matter, where there is any, is a record like all others."""
+
+from collections.abc import Iterator
+from html import unescape
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from searchsvc.articles import Article, Problem
+from searchsvc.errors import Unreadable
+from searchsvc.readers.encoding import decode
+from searchsvc.readers.fields import TEXT, TITLE, from_record
+from searchsvc.readers.packing import whole
+from searchsvc.readers.text import headline_and_rest
+
+if TYPE_CHECKING:
+    from markdown_it.token import Token
+
+_DEEPEST = 100  # as far as quotes and lists inside one another are read
+
+
+def read_markdown(path: Path, key: str, limit: int) -> Iterator[Article | Problem]:
+    """Yield the one article of a file of at most `limit` bytes; raises `OSError` and `Unreadable`."""
+    front, prose = _front_and_prose(decode(whole(path, limit)).replace("\r\n", "\n").replace("\r", "\n"))
+    fields: dict[str, object] = {}
+    try:
+        fields = _fields(front)
+    except Unreadable as fault:
+        yield Problem(str(path), fault.message, lost=False)
+    headline, text = plain(prose)
+    given = next((fields[name] for name in TITLE if fields.get(name)), None)
+    if given is not None and headline is not None and headline != given:
+        text = f"{headline}\n\n{text}"
+    if given is None and headline is None and text:
+        headline, text = headline_and_rest(text)
+    record = {name: value for name, value in fields.items() if name not in TEXT}
+    record |= (
+        {"text": text or headline} if given is not None else {"title": headline, "text": text or headline}
+    )
+    yield from from_record(record, where=str(path), fallback_key=key)
+
+
+def plain(markdown: str) -> tuple[str | None, str]:
+    """Return the headline, if there is one, and the text without it, as plain paragraphs between blank lines.
+
+    The headline is a heading of the first level, or any heading that comes before all else.
+    """
+    from markdown_it import MarkdownIt  # noqa: PLC0415
+
+    parser = MarkdownIt("commonmark", {"maxNesting": _DEEPEST}).enable("table")
+    try:
+        page = _Page()
+        for token in parser.parse(markdown):
+            page.add(token)
+    except RecursionError as fault:
+        raise Unreadable("is nested too deeply") from fault
+    return page.headline, "".join(page.parts).strip()
+
+
+class _Page:
+    """Plain text as it grows, block by block."""
+
+    def __init__(self) -> None:
+        self.parts: list[str] = []
+        self.headline: str | None = None
+        self._heading = ""
+        self._lists = 0
+        self._marker = ""
+        self._cells: list[str] | None = None
+        self._tight = False
+
+    def add(self, token: "Token") -> None:
+        match token.type:
+            case "heading_open":
+                self._heading = token.tag
+            case "heading_close":
+                self._heading = ""
+            case "bullet_list_open" | "ordered_list_open":
+                self._tight = self._tight and self._lists > 0
+                self._lists += 1
+            case "bullet_list_close" | "ordered_list_close":
+                self._lists -= 1
+                self._tight = self._lists > 0
+            case "list_item_open":
+                self._marker = f"{token.info}. " if token.info else "- "
+            case "table_open":
+                self._tight = False
+            case "tr_open":
+                self._cells = []
+            case "tr_close":
+                row, self._cells = " | ".join(self._cells or []), None
+                self._put(row, rows=True)
+            case "table_close":
+                self._tight = self._lists > 0
+            case "inline":
+                self._inline(_words(token.children or []))
+            case "fence" | "code_block":
+                self._put(token.content.rstrip())
+            case "html_block":
+                self._put(" ".join(_without_tags(token.content).split()))
+
+    def _inline(self, words: str) -> None:
+        if self._cells is not None:
+            self._cells.append(words)
+        elif self._heading and self.headline is None and words and (self._heading == "h1" or not self.parts):
+            self.headline = words
+        else:
+            self._put(words)
+
+    def _put(self, words: str, *, rows: bool = False) -> None:
+        if not words.strip():
+            return
+        if self.parts:
+            self.parts.append("\n" if self._tight else "\n\n")
+        self.parts.append(self._marker + words)
+        self._marker = ""
+        self._tight = rows or self._lists > 0
+
+
+def _words(inline: "list[Token]") -> str:
+    words: list[str] = []
+    for token in inline:
+        match token.type:
+            case "text" | "code_inline":
+                words.append(token.content)
+            case "softbreak":
+                words.append(" ")
+            case "hardbreak":
+                words.append("\n")
+            case "html_inline" if token.content.lower().startswith("<br"):
+                words.append("\n")
+    # An image leaves the two spaces between which it stood.
+    return "\n".join(" ".join(line.split()) for line in "".join(words).split("\n")).strip()
+
+
+def _without_tags(html: str) -> str:
+    """Return what is between tags and comments; a regular expression takes quadratic time on an open `<`."""
+    if html.lstrip()[:8].lower().startswith(("<script", "<style")):
+        return ""
+    shown: list[str] = []
+    at = 0
+    while (begin := html.find("<", at)) >= 0:
+        shown.append(html[at:begin])
+        mark = "-->" if html.startswith("<!--", begin) else ">"
+        end = html.find(mark, begin)
+        at = end + len(mark) if end >= 0 else len(html)
+    shown.append(html[at:])
+    return unescape(" ".join(shown))
+
+
+def _front_and_prose(markdown: str) -> tuple[str, str]:
+    """Part the lines between a first `---` and the next `---` or `...` from the rest."""
+    if not markdown.startswith("---"):
+        return "", markdown
+    first, _, rest = markdown.partition("\n")
+    if first.rstrip() != "---":
+        return "", markdown
+    front: list[str] = []
+    after = rest.split("\n")
+    for number, line in enumerate(after):
+        if line.rstrip() in {"---", "..."}:
+            # Between two rules there may also be prose; front matter names its fields.
+            named = any(":" in line for line in front) or not "".join(front).strip()
+            return ("\n".join(front), "\n".join(after[number + 1 :])) if named else ("", markdown)
+        front.append(line)
+    return "", markdown
+
+
+def _fields(front: str) -> dict[str, object]:
+    import yaml  # noqa: PLC0415
+
+    try:
+        # BaseLoader makes strings of everything, so that the headline 1984 stays one and no date is guessed.
+        loaded = yaml.load(front, Loader=yaml.BaseLoader)  # noqa: S506
+    except (yaml.YAMLError, ValueError, RecursionError) as fault:
+        raise Unreadable("the front matter is not valid YAML; left out") from fault
+    if not isinstance(loaded, dict):
+        return {}
+    return {
+        str(name).strip().lower(): value for name, value in loaded.items() if value not in ("null", "~", "")
+    }

@@ -1,0 +1,156 @@
+"""Records: many articles in one file, as JSON Lines or JSON. Tables are in `tables.py`."""
+
+import codecs
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from searchsvc.articles import Article, Problem
+from searchsvc.errors import Unreadable
+from searchsvc.readers.encoding import decode
+from searchsvc.readers.fields import TEXT, from_record
+from searchsvc.readers.json_values import Scroll, one_value
+from searchsvc.readers.packing import blocks, is_packed, lines, too_large, whole
+
+__all__ = ["from_record", "read_json", "read_json_lines", "text_lines"]
+
+_LISTS = frozenset({"articles", "items", "data", "results", "records"})
+_WIDE_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
+def read_json_lines(path: Path, key: str, limit: int) -> Iterator[Article | Problem]:
+    """Yield what each line holds; a broken line costs only itself. `limit`: bytes of one line.
+
+    Raises `OSError`, and `Unreadable` where the whole file is damaged or empty.
+    """
+    count = 0
+    for number, line in enumerate(text_lines(path, limit), 1):
+        where = f"{path}, line {number}"
+        try:
+            if isinstance(line, Unreadable):
+                raise line
+            if not line.strip():
+                continue
+            count += 1
+            record = one_value(line)
+        except Unreadable as fault:
+            yield Problem(where, fault.message)
+            continue
+        yield from _article(record, where, f"{key}#{count}")
+
+
+def read_json(path: Path, key: str, limit: int) -> Iterator[Article | Problem]:
+    """Yield the articles of a list, of a list inside one object, or of one object.
+
+    Everything before a damaged place is kept. `limit`: bytes of one record. Raises `OSError`, and
+    `Unreadable` with line and column at the first place that is not JSON.
+    """
+    scroll = Scroll(_json_pieces(path, limit), limit)
+    if not scroll.peek():
+        raise Unreadable("is empty")
+    records = _wrapped(scroll) if scroll.peek() == "{" else _elements(scroll)
+    for count, (line, record) in enumerate(records, 1):
+        where = f"{path}, line {line}"
+        if scroll.size > limit:
+            yield Problem(where, too_large(limit).message)
+        else:
+            yield from _article(record, where, f"{key}#{count}")
+    if scroll.peek():
+        raise Unreadable(f"more than one JSON value (line {scroll.line}); JSON Lines are named .jsonl")
+
+
+def text_lines(path: Path, limit: int) -> Iterator[str | Unreadable]:
+    """Yield the lines of a file without their newlines; a complaint stands in for one that cannot be read.
+
+    A file of at most `limit` bytes may have any encoding, all else must be UTF-8 and is never held whole.
+    Raises `OSError`, and `Unreadable` where the file is damaged or has nothing in it.
+    """
+    if _fits(path, limit):
+        text = _decoded(whole(path, limit))
+        # Not splitlines(): JSON strings may hold U+2028 and others that it takes for the end of a line.
+        yield from (text if "\n" in text else text.replace("\r", "\n")).split("\n")
+        return
+    blank = True
+    for number, line in enumerate(lines(path, limit), 1):
+        if line is None:
+            blank = False
+            yield too_large(limit)
+            continue
+        if number == 1 and line.startswith(_WIDE_MARKS):
+            raise Unreadable("is UTF-16; only small files may be: store it as UTF-8")
+        try:
+            text = line.decode("utf-8-sig" if number == 1 else "utf-8")
+        except UnicodeDecodeError:
+            blank = False
+            yield Unreadable("is not UTF-8")
+            continue
+        blank = blank and not text.strip()
+        yield text
+    if blank:
+        raise Unreadable("is empty")
+
+
+def _article(record: object, where: str, fallback_key: str) -> Iterator[Article | Problem]:
+    if isinstance(record, Mapping):
+        yield from from_record(record, where=where, fallback_key=fallback_key)
+    else:
+        yield Problem(where, "not a record with named fields")
+
+
+def _elements(scroll: Scroll) -> Iterator[tuple[int, object]]:
+    if scroll.peek() != "[":
+        raise Unreadable("neither a list of articles nor an object")
+    yield from scroll.elements()
+
+
+def _wrapped(scroll: Scroll) -> Iterator[tuple[int, object]]:
+    """Yield the records of the list inside an object; the object itself where it has none."""
+    line, fields, is_list = scroll.line, dict[str, object](), False
+    scroll.expect("{")
+    while scroll.peek() != "}":
+        name = str(scroll.value()) if scroll.peek() == '"' else scroll.expect('"')
+        scroll.expect(":")
+        if name in _LISTS and scroll.peek() == "[" and not any(field in fields for field in TEXT):
+            is_list = True
+            yield from scroll.elements()
+        else:
+            value = scroll.value()
+            if not is_list:
+                fields[name] = value
+        if scroll.spent > scroll.limit and not is_list:
+            raise too_large(scroll.limit)
+        if scroll.expect(",}") == "}":
+            break
+    else:
+        scroll.expect("}")
+    if not is_list:
+        yield line, fields
+
+
+def _fits(path: Path, limit: int) -> bool:
+    return not is_packed(path) and path.stat().st_size <= limit
+
+
+def _decoded(data: bytes) -> str:
+    try:
+        return decode(data)
+    except Unreadable:
+        if b"\0" not in data:
+            raise
+    # Zero bytes are what a crash leaves at the end of a log: they cost their lines only.
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as fault:
+        raise Unreadable("looks binary, not text") from fault
+
+
+def _json_pieces(path: Path, limit: int) -> Iterator[str]:
+    if _fits(path, limit):
+        yield _decoded(whole(path, limit))
+        return
+    decoder = codecs.getincrementaldecoder("utf-8-sig")()
+    try:
+        for block in blocks(path):
+            yield decoder.decode(block)
+        yield decoder.decode(b"", final=True)
+    except UnicodeDecodeError as fault:
+        raise Unreadable("is not UTF-8") from fault

@@ -1,0 +1,43 @@
+"""Plain text: a headline, where the first line reads like one, and what follows it."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from searchsvc.articles import Article, Problem
+from searchsvc.readers.encoding import decode
+from searchsvc.readers.packing import whole
+
+_LONGEST_HEADLINE = 200
+_BEGINNING = 100
+
+
+def read_text(path: Path, key: str, limit: int) -> Iterator[Article | Problem]:
+    """Yield the one article of a text file of at most `limit` bytes; raises `OSError` and `Unreadable`."""
+    title, text = headline_and_rest(decode(whole(path, limit)))
+    yield Article(key=key, title=title, text=text)
+
+
+def headline_and_rest(text: str) -> tuple[str, str]:
+    """Return a title and the text without it; where no line reads like a headline, all of the text.
+
+    Newlines come back as `\\n`.
+    """
+    text = re.sub(r"\r\n?", "\n", text).strip()
+    first, _, after = text.partition("\n")
+    first, rest = first.strip(), after.strip()
+    # A line that the next one carries on in lower case, or that stops at a comma, is prose with hard breaks.
+    wrapped = after[:1].islower() or first.endswith((",", ";"))
+    if rest and len(first) <= _LONGEST_HEADLINE and not wrapped:
+        return first, rest
+    return beginning(text), text
+
+
+def beginning(text: str) -> str:
+    """Return the first words of a text, about a hundred characters, as a title where there is none."""
+    words = " ".join(text[: 50 * _BEGINNING].split())
+    if len(words) <= _BEGINNING:
+        return words
+    cut = words[: _BEGINNING + 1].rpartition(" ")[0]
+    # Chinese and Japanese have no spaces to cut at.
+    return (cut if len(cut) > _BEGINNING // 2 else words[:_BEGINNING]).rstrip(" ,;:–—-") + "…"

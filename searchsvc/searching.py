@@ -1,0 +1,137 @@
+"""Searching: a question is answered from one snapshot.
+
+    question ── vector, words ──► candidates ── fuse, group ──► passages ── mark ──► hits
+"""
+
+import time
+from bisect import bisect_right
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import accumulate, pairwise
+
+import numpy as np
+
+from searchsvc.catalogue import Catalogue, Entry, Found
+from searchsvc.embedding import Embedder
+from searchsvc.engines import Snapshot
+from searchsvc.passages import Span
+from searchsvc.questions import Question
+from searchsvc.ranking import Ranked, best_sentence, fuse, group, highlights, likenesses, word_weights
+
+CANDIDATES = 1_000  # of each retriever
+SPARE = 10  # more articles than asked for, in case one is deleted while the question is answered
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A passage that answers, its article, the sentence that answers best, and where the question's words stand.
+
+    All spans are offsets, in code points, into the article's text.
+    """
+
+    rank: int
+    score: float
+    article: Entry
+    start: int
+    end: int
+    answer: Span
+    highlights: tuple[Span, ...]
+    why: Ranked
+
+    @property
+    def text(self) -> str:
+        """The passage's text."""
+        return self.article.text[self.start : self.end]
+
+    @property
+    def answer_text(self) -> str:
+        """The answering sentence's text."""
+        return self.article.text[self.answer[0] : self.answer[1]]
+
+    @property
+    def passage_id(self) -> str:
+        """ARTICLE_ID:START-END."""
+        return f"{self.article.id}:{self.start}-{self.end}"
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """The answer to one question, best hit first."""
+
+    question: Question
+    as_of: datetime
+    took_ms: float
+    generation: int
+    articles: int
+    passages: int
+    updated: datetime | None
+    pending: int
+    hits: tuple[Hit, ...]
+
+
+def answer(question: Question, snapshot: Snapshot, catalogue: Catalogue, embedder: Embedder) -> Results:
+    """Answer a question from one snapshot of the engine and the texts in the catalogue."""
+    began = time.perf_counter()
+    vector = embedder.question(question.text)
+    dense = snapshot.dense(vector, CANDIDATES, question.allowed)
+    lexical = snapshot.lexical(question.words, CANDIDATES, question.allowed)
+    rows = np.union1d(dense.rows, lexical.rows)
+    ranked = group(
+        fuse(dense, lexical, rows, snapshot.cosines(rows, vector)), question.limit + SPARE, question.per_article
+    )
+    with catalogue.reading():
+        passages = catalogue.passages(one.row for one in ranked)
+        entries = catalogue.articles({one.article for one in ranked})
+    there = [one for one in ranked if one.row in passages and one.article in entries]
+    kept = group(there, question.limit, question.per_article)
+    if question.max_tokens is not None:
+        kept = _fitting(kept, question.max_tokens, passages, entries, embedder)
+    return Results(
+        question=question,
+        as_of=question.allowed.as_of or datetime.now(UTC),
+        hits=_marked(question, kept, passages, entries, snapshot, embedder),
+        generation=snapshot.generation,
+        articles=snapshot.articles,
+        passages=snapshot.passages,
+        updated=snapshot.updated,
+        pending=catalogue.generation() - snapshot.generation,
+        took_ms=(time.perf_counter() - began) * 1_000,
+    )
+
+
+def _fitting(
+    ranked: list[Ranked], most: int, passages: dict[int, Found], entries: dict[int, Entry], embedder: Embedder
+) -> list[Ranked]:
+    """Return the first passages that together have at most `most` tokens."""
+    spans = [(entries[one.article].text, passages[one.row].passage) for one in ranked]
+    texts = [text[passage.start : passage.end] for text, passage in spans]
+    counts = [len(encoding) for encoding in embedder.tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
+    return ranked[: bisect_right(list(accumulate(counts)), most)]
+
+
+def _marked(
+    question: Question,
+    ranked: list[Ranked],
+    passages: dict[int, Found],
+    entries: dict[int, Entry],
+    snapshot: Snapshot,
+    embedder: Embedder,
+) -> tuple[Hit, ...]:
+    weights = word_weights(question.words, snapshot.frequencies(question.words), snapshot.passages)
+    texts = [question.text]
+    bounds = [1]
+    for one in ranked:
+        text = entries[one.article].text
+        texts += [text[start:end] for start, end in passages[one.row].passage.sentences]
+        bounds.append(len(texts))
+    vectors = embedder.sentences(texts)
+    hits = []
+    for rank, (one, (low, high)) in enumerate(zip(ranked, pairwise(bounds), strict=True), 1):
+        passage = passages[one.row].passage
+        entry = entries[one.article]
+        best = best_sentence(texts[low:high], likenesses(vectors[0], vectors[low:high]), weights)
+        shown = highlights(entry.text[passage.start : passage.end], passage.start, weights)
+        hits.append(
+            Hit(rank, one.score, entry, passage.start, passage.end, passage.sentences[best], tuple(shown), one)
+        )
+    return tuple(hits)

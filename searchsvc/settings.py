@@ -1,0 +1,77 @@
+"""Settings: every choice that a person can make, declared once.
+
+The environment variables (`SEARCHSVC_` and the name in capitals), the command line's options and README's table are
+made from these fields. Below the front door (`library`) nobody sees this object: parts are given plain values.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Self
+
+from searchsvc.errors import BadInput
+
+PREFIX = "SEARCHSVC_"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What can be set; each field's metadata says what it is for."""
+
+    index: Path = field(default=Path("index"), metadata={"help": "folder of the index"})
+    model: str = field(
+        default="",
+        metadata={
+            "help": "sentence-transformers model: a folder, a name on the hub, or all-MiniLM-L6-v2 (bundled); "
+            "empty: the one that the index was made with, or else the bundled one"
+        },
+    )
+    device: str = field(default="auto", metadata={"help": "auto, cpu or cuda", "choices": ("auto", "cpu", "cuda")})
+    passage_tokens: int = field(
+        default=160, metadata={"help": "most tokens of a passage, title not counted", "range": (16, 8192)}
+    )
+    article_bytes: int = field(
+        default=10_000_000, metadata={"help": "most bytes of one article; larger ones are reported and skipped"}
+    )
+    cache: Path = field(
+        default=Path(), metadata={"help": "folder for compiled models; empty: the user's cache folder"}
+    )
+    host: str = field(default="127.0.0.1", metadata={"help": "address that `serve` listens on"})
+    port: int = field(default=8000, metadata={"help": "port that `serve` listens on", "range": (0, 65535)})
+
+    def __post_init__(self) -> None:
+        for one in fields(self):
+            value = getattr(self, one.name)
+            choices, bounds = one.metadata.get("choices"), one.metadata.get("range")
+            if choices and value not in choices:
+                raise BadInput(f"{one.name} is {value!r}; it must be one of {', '.join(choices)}")
+            if bounds and not bounds[0] <= value <= bounds[1]:
+                raise BadInput(f"{one.name} is {value}; it must be from {bounds[0]} to {bounds[1]}")
+        if self.article_bytes < 1:
+            raise BadInput("article_bytes must be at least 1")
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
+        """Read the settings from environment variables; raises BadInput for one that is misspelt or unusable."""
+        known = {PREFIX + one.name.upper(): one for one in fields(cls)}
+        given: dict[str, object] = {}
+        for variable in sorted(name for name in environment if name.startswith(PREFIX)):
+            if variable not in known:
+                raise BadInput(f"there is no setting {variable}", f"known are {', '.join(sorted(known))}")
+            one = known[variable]
+            kind = type(one.default)
+            try:
+                given[one.name] = kind(environment[variable])
+            except ValueError:
+                raise BadInput(f"{variable} must be a whole number, not {environment[variable]!r}") from None
+        return cls(**given)  # type: ignore[arg-type]
+
+    @property
+    def cache_folder(self) -> Path:
+        """Where compiled models are kept."""
+        if self.cache != Path():
+            return self.cache.expanduser().resolve()
+        from platformdirs import user_cache_path  # noqa: PLC0415
+
+        return user_cache_path("searchsvc")

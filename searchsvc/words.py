@@ -1,0 +1,59 @@
+"""A word: what two texts must share to match, after case, accents and English endings are taken off.
+
+tantivy's analyzer does the work, for the index and for questions alike, so that both see the same words.
+"""
+
+import re
+from collections.abc import Iterator
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tantivy import TextAnalyzer
+
+WORD = re.compile(r"\w+")
+LONGEST = 40  # letters; longer ones are no words
+
+# Words that say how a question is asked, not what about.
+STOPWORDS = frozenset(
+    """a about after again all also am an and any are as at be because been before being between both but by can could
+    did do does doing down during each for from further had has have having he her here hers him his how i if in into
+    is it its just me more most my no nor not now of off on once only or other our out over own same she should so some
+    such than that the their them then there these they this those through to too under until up very was we were what
+    when where which while who whom whose why will with would you your s t d ll m re ve""".split()
+)
+
+
+@cache
+def analyzer() -> "TextAnalyzer":
+    """Return the analyzer that makes words of a text."""
+    from tantivy import Filter, TextAnalyzerBuilder, Tokenizer  # noqa: PLC0415
+
+    return (
+        TextAnalyzerBuilder(Tokenizer.simple())
+        .filter(Filter.remove_long(LONGEST))
+        .filter(Filter.lowercase())
+        .filter(Filter.ascii_fold())
+        .filter(Filter.stemmer("english"))
+        .build()
+    )
+
+
+@lru_cache(maxsize=100_000)
+def stems(token: str) -> tuple[str, ...]:
+    """Return the words of one token; mostly one, none when it is too long."""
+    return tuple(analyzer().analyze(token))
+
+
+def placed(text: str) -> Iterator[tuple[str, int, int]]:
+    """Yield each word of a text with its (start, end), in code points."""
+    for token in WORD.finditer(text):
+        for stem in stems(token.group()):
+            yield stem, token.start(), token.end()
+
+
+def telling(text: str) -> list[str]:
+    """Return the different words of a question that say what it is about; all of them where none does."""
+    tokens = [token.group() for token in WORD.finditer(text)]
+    kept = [token for token in tokens if token.lower() not in STOPWORDS] or tokens
+    return list(dict.fromkeys(stem for token in kept for stem in stems(token)))
