@@ -1,9 +1,9 @@
 """searchsvc: semantic search over news text.
 
-    from searchsvc import Library
-    library = Library()
-    for hit in library.search("what does Russia want from North Korea").hits:
-        print(hit.article.title, hit.answer_text)
+from searchsvc import Library
+library = Library()
+for hit in library.search("what does Russia want from North Korea").hits:
+    print(hit.article.title, hit.answer_text)
 """
 
 from typing import TYPE_CHECKING
@@ -20,7 +20,7 @@ __all__ = ["Library", "SearchsvcError", "Settings"]
 def __getattr__(name: str) -> object:
     # Late, so that `import searchsvc` stays instant.
     if name == "Library":
-        from searchsvc.library import Library  # noqa: PLC0415
+        from searchsvc.library import Library
 
         return Library
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -164,7 +164,10 @@ class Catalogue:
 
     def counts(self) -> Counts:
         """Return how much there is."""
-        number, at = self._db.execute("SELECT number, at FROM changes ORDER BY number DESC LIMIT 1").fetchone() or (0, None)
+        number, at = self._db.execute("SELECT number, at FROM changes ORDER BY number DESC LIMIT 1").fetchone() or (
+            0,
+            None,
+        )
         return Counts(
             articles=self._one("SELECT count(*) FROM articles"),
             passages=self._one("SELECT count(*) FROM passages"),
@@ -261,6 +264,11 @@ class Catalogue:
                 removed.append(article)
         return list(added), removed
 
+    def passage_count(self, articles: Iterable[int]) -> int:
+        """Return how many passages these articles have."""
+        sql = "SELECT count(*) FROM passages WHERE article = ?"
+        return sum(self._db.execute(sql, (article,)).fetchone()[0] for article in articles)
+
     def rows(self, articles: Sequence[int]) -> Rows:
         """Return the passages of articles, given by ascending row, with their vectors."""
         sql = """SELECT p.row, p.article, v.vector FROM passages p JOIN vectors v ON v.digest = p.vector
@@ -270,7 +278,7 @@ class Catalogue:
         return Rows(
             np.array([values[0] for values in found], np.int64),
             np.array([values[1] for values in found], np.int64),
-            vectors.reshape(len(found), -1),
+            vectors.reshape(len(found), -1 if found else 0),
         )
 
     def passages_of(self, article: int) -> list[Found]:
@@ -412,7 +420,7 @@ ENTRY = "row, id, key, title, text, url, source, author, published, published_fr
 def _entry(values: tuple[object, ...]) -> Entry:
     published = values[8]
     moment = from_microseconds(published) if isinstance(published, int) else None
-    return Entry(*values[:8], moment, *values[9:])  # type: ignore[arg-type]
+    return Entry(*values[:8], moment, *values[9:])  # type: ignore[call-arg, arg-type]
 
 
 def _found(values: tuple[int, int, int, int, bytes]) -> Found:

@@ -101,8 +101,8 @@ def _after_glued_title(title: str, letters: str, block: str) -> int | None:
     """
     if len(letters) < 12 or len(title.split()) < 3:
         return None
-    spelt = 0
-    for end, character in enumerate(block, 1):
+    spelt = end = 0
+    for end, character in enumerate(block, 1):  # noqa: B007
         plain = _letters(character)
         if not letters.startswith(plain, spelt):
             return None

@@ -118,7 +118,7 @@ def _from_text(text: str) -> datetime:
     if re.fullmatch(r"-?\d{5,}(\.\d+)?", text, re.ASCII):
         return _from_number(float(text) if "." in text else int(text))
     if _RFC_2822.fullmatch(text):
-        from email.utils import parsedate_to_datetime  # noqa: PLC0415
+        from email.utils import parsedate_to_datetime
 
         return parsedate_to_datetime(text)
     text = _year_first(text)
@@ -156,7 +156,7 @@ def _from_words(text: str) -> datetime:
 
 @cache
 def _word_parser() -> "DateDataParser":
-    from dateparser.date import DateDataParser  # noqa: PLC0415
+    from dateparser.date import DateDataParser
 
     return DateDataParser(
         languages=_LANGUAGES,

@@ -47,7 +47,7 @@ class Ended:
 
 @dataclass(slots=True)
 class Report:
-    """What indexing has done so far. `problems` are in the order in which they were met; `seconds` is the whole time."""
+    """What indexing has done so far; `problems` are in the order in which they were met."""
 
     files: int = 0
     unchanged_files: int = 0
@@ -164,7 +164,16 @@ class Indexer:
     def _draft(self, article: Article, ident: str, path: str | None) -> None:
         title = clean_title(article.title)
         source = article.source or site_of(article.url)
-        given = (article.key, title, article.text, article.url, source, article.author, article.published, article.language)
+        given = (
+            article.key,
+            title,
+            article.text,
+            article.url,
+            source,
+            article.author,
+            article.published,
+            article.language,
+        )
         digest = hashlib.blake2b(repr(given).encode(), digest_size=16).digest()
         known = self._catalogue.digests([ident]).get(ident)
         if known == digest and ident not in self._drafts and self._catalogue.file_of(ident) == path:
@@ -203,8 +212,10 @@ class Indexer:
         vectors = self._embedder.passages([texts[digest] for digest in new]).astype(np.float16)
         with self._catalogue.writing() as writer:
             writer.add_vectors(zip(new, vectors, strict=True))
-            files = {path: writer.add_file(path, None, None) for path in {d.path for d in self._drafts.values()} if path}
-            for ident, draft in self._drafts.items():
+            files = {
+                path: writer.add_file(path, None, None) for path in {d.path for d in self._drafts.values()} if path
+            }
+            for draft in self._drafts.values():
                 passages = [(passage, _digest(text)) for passage, text in draft.passages]
                 replaced = writer.put(draft.entry, draft.digest, files.get(draft.path or ""), passages)
                 self._report.changed += replaced

@@ -81,7 +81,9 @@ class Library:
         """Answer a question with the best passages of the best `limit` articles.
 
         `after` and `before` (inclusive) bound the date of publication; nothing known to be published later than
-        `as_of` (default: now) is found; hits end where their passages would exceed `max_tokens`. Raises BadInput, NoIndex, ModelMismatch, ModelFailed or DamagedCatalogue.
+        `as_of` (default: now) is found; hits end where their passages would exceed `max_tokens`.
+
+        Raises BadInput, NoIndex, ModelMismatch, ModelFailed or DamagedCatalogue.
         """
         allowed = Filter(after, before, as_of or datetime.now(UTC), frozenset(sources), frozenset(languages))
         asked = ask(question, limit=limit, per_article=per_article, max_tokens=max_tokens, allowed=allowed)
@@ -241,7 +243,7 @@ class Library:
     @contextmanager
     def _writing(self, *, create: bool = False) -> Iterator[None]:
         """Hold the writer lock of this index; raises Busy when another process keeps it too long."""
-        from filelock import FileLock, Timeout  # noqa: PLC0415
+        from filelock import FileLock, Timeout
 
         if create:
             self.folder.mkdir(parents=True, exist_ok=True)

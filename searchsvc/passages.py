@@ -75,7 +75,7 @@ class Splitter:
 
     def _pieces(self, text: str, start: int, end: int, last: bool, budget: int) -> Iterator[_Sentence]:
         """Cut a sentence that is longer than a whole passage where it reads least badly."""
-        from semantic_text_splitter import TextSplitter  # noqa: PLC0415
+        from semantic_text_splitter import TextSplitter
 
         splitter = TextSplitter.from_huggingface_tokenizer(self._tokenizer, budget)
         pieces = [(start + a, start + a + len(piece)) for a, piece in splitter.chunk_indices(text[start:end])]
@@ -86,7 +86,7 @@ class Splitter:
 
 def _sentences(text: str, start: int, end: int, language: str) -> Iterator[tuple[int, int, bool]]:
     """Yield (start, end, ends its paragraph) of each sentence between two offsets, without outer white space."""
-    from sentencex import segment  # noqa: PLC0415
+    from sentencex import segment
 
     paragraph = start
     while paragraph < end:

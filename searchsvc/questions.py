@@ -33,9 +33,10 @@ def ask(
     max_tokens: int | None = None,
     allowed: Filter | None = None,
 ) -> Question:
-    """Return a question; `max_tokens` bounds all passages shown together. Raises BadInput when it is empty, too long, or wants an impossible number of hits.
+    """Return a question; `max_tokens` bounds all passages shown together.
 
-    Nothing in the text is syntax: quotes, colons and brackets mean themselves.
+    Nothing in the text is syntax: quotes, colons and brackets mean themselves. Raises BadInput when it is empty, too
+    long, or wants an impossible number of hits.
     """
     line = clean_line(text)
     if not line:

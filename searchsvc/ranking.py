@@ -37,45 +37,44 @@ class Ranked:
     lexical_adds: float
 
 
-def fuse(dense: Candidates, lexical: Candidates, rows: NDArray[np.int64], cosines: NDArray[np.float32]) -> list[Ranked]:
+def fuse(dense: Candidates, lexical: Candidates) -> list[Ranked]:
     """Return all candidates by falling score in [0, 1]: the weighted sum of both retrievers' scaled scores.
 
-    `rows` holds the rows of both retrievers' candidates, ascending, and `cosines` the cosine of each with the
-    question, known also for those that only the lexical retriever found. Scores are scaled to [0, 1] by their least
-    and greatest (min-max; Bruch et al., An Analysis of Fusion Functions for Hybrid Retrieval, 2023), since ranks
-    alone (RRF) throw away how much better the better one is.
+    Scores are scaled to [0, 1], since ranks alone (RRF) throw away how much better the better one is: cosines from
+    the least to the greatest found (min-max), BM25 from 0, the least that it can be (theoretical min-max; Bruch et
+    al., An Analysis of Fusion Functions for Hybrid Retrieval, 2023). A passage that a retriever did not find gets
+    nothing from it.
     """
+    rows = np.union1d(dense.rows, lexical.rows)
     articles = np.zeros(len(rows), np.int64)
-    bm25 = np.zeros(len(rows), np.float32)
     ranks = np.zeros((2, len(rows)), np.int64)
-    for number, found in enumerate((dense, lexical)):
+    raw = np.zeros((2, len(rows)), np.float32)
+    adds = np.zeros((2, len(rows)), np.float32)
+    for number, (found, weight, least) in enumerate(((dense, DENSE_WEIGHT, math.inf), (lexical, LEXICAL_WEIGHT, 0.0))):
         at = np.searchsorted(rows, found.rows)
         articles[at] = found.articles
         ranks[number, at] = np.arange(1, len(at) + 1)
-        if number == 1:
-            bm25[at] = found.scores
-    dense_adds = DENSE_WEIGHT * _scaled(cosines, dense.scores)
-    lexical_adds = LEXICAL_WEIGHT * _scaled(bm25, np.append(lexical.scores, np.float32(0)))
-    scores = dense_adds + lexical_adds
+        raw[number, at] = found.scores
+        adds[number, at] = weight * _scaled(found.scores, found.scores.min(initial=least))
+    scores = adds.sum(axis=0)
     order = np.lexsort((rows, -scores))
     return [
-        Ranked(
-            int(rows[i]), int(articles[i]), float(scores[i]),
-            int(ranks[0, i]), float(cosines[i]), float(dense_adds[i]),
-            int(ranks[1, i]), float(bm25[i]), float(lexical_adds[i]),
+        Ranked(row, article, score, *dense_part, *lexical_part)
+        for row, article, score, dense_part, lexical_part in zip(
+            rows[order].tolist(),
+            articles[order].tolist(),
+            scores[order].tolist(),
+            zip(ranks[0, order].tolist(), raw[0, order].tolist(), adds[0, order].tolist(), strict=True),
+            zip(ranks[1, order].tolist(), raw[1, order].tolist(), adds[1, order].tolist(), strict=True),
+            strict=True,
         )
-        for i in order
-    ]  # fmt: skip
+    ]
 
 
-def _scaled(scores: NDArray[np.float32], among: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return scores moved so that the least of `among` is 0 and the greatest 1; what is less counts as least."""
-    if not len(among):
-        return np.zeros(len(scores), np.float32)
-    low, high = among.min(), among.max()
-    if high <= low:
-        return (scores >= high).astype(np.float32)
-    return np.clip((scores - low) / (high - low), 0, 1)
+def _scaled(scores: NDArray[np.float32], low: float) -> NDArray[np.float32]:
+    """Return scores moved so that `low` is 0 and the greatest 1; all 1 where there is nothing between."""
+    high = scores.max(initial=low)
+    return (scores - low) / (high - low) if high > low else np.ones_like(scores)
 
 
 def group(ranked: Sequence[Ranked], limit: int, per_article: int) -> list[Ranked]:
@@ -99,9 +98,7 @@ def word_weights(words: Sequence[str], frequencies: Sequence[int], passages: int
     }
 
 
-def best_sentence(
-    sentences: Sequence[str], likeness: NDArray[np.float32], weights: Mapping[str, float]
-) -> int:
+def best_sentence(sentences: Sequence[str], likeness: NDArray[np.float32], weights: Mapping[str, float]) -> int:
     """Return which sentence answers best: like the question by the model, and holding its telling words."""
     everything = sum(weights.values()) or 1.0
     shares = [

@@ -1,6 +1,6 @@
 """Searching: a question is answered from one snapshot.
 
-    question ── vector, words ──► candidates ── fuse, group ──► passages ── mark ──► hits
+question ── vector, words ──► candidates ── fuse, group ──► passages ── mark ──► hits
 """
 
 import time
@@ -8,8 +8,6 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import accumulate, pairwise
-
-import numpy as np
 
 from searchsvc.catalogue import Catalogue, Entry, Found
 from searchsvc.embedding import Embedder
@@ -75,10 +73,7 @@ def answer(question: Question, snapshot: Snapshot, catalogue: Catalogue, embedde
     vector = embedder.question(question.text)
     dense = snapshot.dense(vector, CANDIDATES, question.allowed)
     lexical = snapshot.lexical(question.words, CANDIDATES, question.allowed)
-    rows = np.union1d(dense.rows, lexical.rows)
-    ranked = group(
-        fuse(dense, lexical, rows, snapshot.cosines(rows, vector)), question.limit + SPARE, question.per_article
-    )
+    ranked = group(fuse(dense, lexical), question.limit + SPARE, question.per_article)
     with catalogue.reading():
         passages = catalogue.passages(one.row for one in ranked)
         entries = catalogue.articles({one.article for one in ranked})
@@ -131,7 +126,5 @@ def _marked(
         entry = entries[one.article]
         best = best_sentence(texts[low:high], likenesses(vectors[0], vectors[low:high]), weights)
         shown = highlights(entry.text[passage.start : passage.end], passage.start, weights)
-        hits.append(
-            Hit(rank, one.score, entry, passage.start, passage.end, passage.sentences[best], tuple(shown), one)
-        )
+        hits.append(Hit(rank, one.score, entry, passage.start, passage.end, passage.sentences[best], tuple(shown), one))
     return tuple(hits)

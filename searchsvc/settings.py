@@ -34,9 +34,7 @@ class Settings:
     article_bytes: int = field(
         default=10_000_000, metadata={"help": "most bytes of one article; larger ones are reported and skipped"}
     )
-    cache: Path = field(
-        default=Path(), metadata={"help": "folder for compiled models; empty: the user's cache folder"}
-    )
+    cache: Path = field(default=Path(), metadata={"help": "folder for compiled models; empty: the user's cache folder"})
     host: str = field(default="127.0.0.1", metadata={"help": "address that `serve` listens on"})
     port: int = field(default=8000, metadata={"help": "port that `serve` listens on", "range": (0, 65535)})
 
@@ -62,7 +60,7 @@ class Settings:
             one = known[variable]
             kind = type(one.default)
             try:
-                given[one.name] = kind(environment[variable])
+                given[one.name] = kind(environment[variable])  # type: ignore[misc]
             except ValueError:
                 raise BadInput(f"{variable} must be a whole number, not {environment[variable]!r}") from None
         return cls(**given)  # type: ignore[arg-type]
@@ -72,6 +70,6 @@ class Settings:
         """Where compiled models are kept."""
         if self.cache != Path():
             return self.cache.expanduser().resolve()
-        from platformdirs import user_cache_path  # noqa: PLC0415
+        from platformdirs import user_cache_path
 
         return user_cache_path("searchsvc")

@@ -16,18 +16,21 @@ LONGEST = 40  # letters; longer ones are no words
 
 # Words that say how a question is asked, not what about.
 STOPWORDS = frozenset(
-    """a about after again all also am an and any are as at be because been before being between both but by can could
-    did do does doing down during each for from further had has have having he her here hers him his how i if in into
-    is it its just me more most my no nor not now of off on once only or other our out over own same she should so some
-    such than that the their them then there these they this those through to too under until up very was we were what
-    when where which while who whom whose why will with would you your s t d ll m re ve""".split()
+    (
+        "a about after again all also am an and any are as at be because been before being between both but by "
+        "can could d did do does doing down during each for from further had has have having he her here hers him "
+        "his how i if in into is it its just ll m me more most my no nor not now of off on once only or other our "
+        "out over own re s same she should so some such t than that the their them then there these they this "
+        "those through to too under until up ve very was we were what when where which while who whom whose why "
+        "will with would you your"
+    ).split()
 )
 
 
 @cache
 def analyzer() -> "TextAnalyzer":
     """Return the analyzer that makes words of a text."""
-    from tantivy import Filter, TextAnalyzerBuilder, Tokenizer  # noqa: PLC0415
+    from tantivy import Filter, TextAnalyzerBuilder, Tokenizer
 
     return (
         TextAnalyzerBuilder(Tokenizer.simple())

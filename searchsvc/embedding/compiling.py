@@ -47,8 +47,8 @@ def main(model: str, folder: Path) -> None:
 
 def _trace(original: Transformer, folder: Path) -> str | None:
     """Write model.xml, model.bin and words.npy; return why not, where the model does not lend itself to it."""
-    import openvino  # noqa: PLC0415
-    import torch  # noqa: PLC0415
+    import openvino
+    import torch
 
     class FromTokens(torch.nn.Module):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -56,7 +56,7 @@ def _trace(original: Transformer, folder: Path) -> str | None:
             self.model = original.model
             self.accepted = set(original.model.tokenizer.model_input_names)
 
-        def forward(self, input_ids: Any, attention_mask: Any) -> Any:  # noqa: ANN401
+        def forward(self, input_ids: Any, attention_mask: Any) -> Any:
             features = {
                 "input_ids": input_ids,
                 "attention_mask": attention_mask,
@@ -85,7 +85,7 @@ def _trace(original: Transformer, folder: Path) -> str | None:
     return None
 
 
-def _words(network: Any, original: Transformer) -> NDArray[np.float16]:  # noqa: ANN401
+def _words(network: Any, original: Transformer) -> NDArray[np.float16]:
     """Return a vector for each token: the model's, less the mean of all, weighted by how rare the token is.
 
     Vocabularies are ordered by how often a token was seen, so log(rank) stands in for its inverse frequency

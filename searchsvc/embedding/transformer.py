@@ -21,7 +21,7 @@ LONGEST = 512  # for models that name no limit of their own
 class Transformer:
     """An Embedder that runs a model through sentence-transformers; one thread at a time."""
 
-    def __init__(self, name: str, model: Any, device: str) -> None:  # noqa: ANN401
+    def __init__(self, name: str, model: Any, device: str) -> None:
         self.name = name
         self.model = model
         self._batch = BATCH[device]
@@ -37,8 +37,8 @@ class Transformer:
     @classmethod
     def load(cls, name: str, where: Path | str, device: str) -> "Transformer":
         """Load a model from a folder or by its name on the hub; raises ModelFailed with the reason."""
-        from sentence_transformers import SentenceTransformer  # noqa: PLC0415
-        from transformers.utils.logging import disable_progress_bar  # noqa: PLC0415
+        from sentence_transformers import SentenceTransformer
+        from transformers.utils.logging import disable_progress_bar
 
         disable_progress_bar()
         try:
@@ -51,7 +51,7 @@ class Transformer:
     @property
     def tokenizer(self) -> "Tokenizer":
         """The model's own tokenizer, neither cutting nor padding."""
-        from tokenizers import Tokenizer  # noqa: PLC0415
+        from tokenizers import Tokenizer
 
         tokenizer = Tokenizer.from_str(self.model.tokenizer.backend_tokenizer.to_str())
         tokenizer.no_truncation()

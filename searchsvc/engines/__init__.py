@@ -64,9 +64,6 @@ class Snapshot(Protocol):
     def dense(self, vector: Vectors, k: int, allowed: Filter) -> Candidates:
         """Return the k passages nearest to a unit vector (dimension,), with their cosines."""
 
-    def cosines(self, rows: NDArray[np.int64], vector: Vectors) -> NDArray[np.float32]:
-        """Return the cosines of these passages with a unit vector."""
-
     def lexical(self, words: Sequence[str], k: int, allowed: Filter) -> Candidates:
         """Return the k passages that hold most of these words, with their BM25 scores."""
 

@@ -151,9 +151,7 @@ def _problem(path: Path, fault: OSError | Unreadable) -> Problem:
     if isinstance(fault, Unreadable):
         return _speakable(Problem(str(path), fault.message))
     reason = next((words for kind, words in _REASONS.items() if isinstance(fault, kind)), None)
-    return _speakable(
-        Problem(str(path), reason or (fault.strerror or str(fault) or "cannot be read").lower())
-    )
+    return _speakable(Problem(str(path), reason or (fault.strerror or str(fault) or "cannot be read").lower()))
 
 
 def _speakable(problem: Problem) -> Problem:

@@ -99,9 +99,7 @@ def _wide(data: bytes) -> str:
             continue
         sample = text[:_SAMPLE]
         odd = sum(
-            unicodedata.category(letter) in {"Cc", "Cn", "Co", "Cs"}
-            for letter in sample
-            if letter not in "\r\n\t\f"
+            unicodedata.category(letter) in {"Cc", "Cn", "Co", "Cs"} for letter in sample if letter not in "\r\n\t\f"
         )
         plain = sum(letter < "\x7f" for letter in sample)
         if odd * 100 <= len(sample) and plain > most:
@@ -112,7 +110,7 @@ def _wide(data: bytes) -> str:
 
 
 def _legacy(data: bytes) -> str:
-    from charset_normalizer import from_bytes  # noqa: PLC0415
+    from charset_normalizer import from_bytes
 
     controls = sum(data.count(byte) for byte in range(32) if byte not in b"\t\n\r\f\v\x1b\x1a")
     if controls * 200 > len(data):

@@ -20,9 +20,7 @@ LANGUAGE = ("language", "lang")
 _LONGEST_SHOWN = 80
 
 
-def from_record(
-    record: Mapping[str, object], *, where: str, fallback_key: str
-) -> Iterator[Article | Problem]:
+def from_record(record: Mapping[str, object], *, where: str, fallback_key: str) -> Iterator[Article | Problem]:
     """Yield the article that a record holds, or the `Problem` for which there is none.
 
     A field that cannot be used, such as a date nobody can believe, costs only itself: the article comes
@@ -92,9 +90,7 @@ def _first(places: list[dict[str, object]], names: tuple[str, ...]) -> object:
     for place in places:
         for name in names:
             value = place.get(name.lower())
-            blank = (
-                value.isspace() or not value if isinstance(value, str) else value is None or value in ([], {})
-            )
+            blank = value.isspace() or not value if isinstance(value, str) else value is None or value in ([], {})
             if not blank:
                 return value
     return None
@@ -144,9 +140,7 @@ def _kind(value: object) -> str:
 
 
 def _shown(value: object) -> str:
-    if not isinstance(value, str | float | int) or (
-        isinstance(value, int) and abs(value) > 10**_LONGEST_SHOWN
-    ):
+    if not isinstance(value, str | float | int) or (isinstance(value, int) and abs(value) > 10**_LONGEST_SHOWN):
         return f"({_kind(value)})"
     shown = without_surrogates(str(value)).strip()
     return repr(shown if len(shown) <= _LONGEST_SHOWN else shown[:_LONGEST_SHOWN] + "…")

@@ -15,9 +15,7 @@ from searchsvc.readers.fields import language_code
 from searchsvc.readers.packing import whole
 from searchsvc.readers.text import beginning
 
-_DECLARED = re.compile(
-    rb"""<(?:meta|\?xml)\b[^>]{0,200}?(?:charset|encoding)\s*=\s*["']?\s*([\w.:-]{2,40})""", re.I
-)
+_DECLARED = re.compile(rb"""<(?:meta|\?xml)\b[^>]{0,200}?(?:charset|encoding)\s*=\s*["']?\s*([\w.:-]{2,40})""", re.I)
 _XML = re.compile(r"\s*<\?xml[^>]{0,200}\?>")
 _HEAD = 4_096
 _JSON_DATE = re.compile(r'"datePublished"\s*:\s*"([^"\\]{8,40})"')
@@ -73,8 +71,8 @@ def decode_page(data: bytes) -> str:
 
 def _extracted(page: str) -> tuple[Any, Any]:
     """Return the page as a tree and what trafilatura found in it; both are untyped there."""
-    import trafilatura  # noqa: PLC0415
-    from lxml.etree import LxmlError  # type: ignore[import-untyped]  # noqa: PLC0415
+    import trafilatura
+    from lxml.etree import LxmlError  # type: ignore[import-untyped]
 
     # It logs what it discards; that is said in a Problem, so standard error need not hear it as well.
     for name in ("trafilatura", "htmldate", "readability", "justext", "courlan"):
@@ -102,9 +100,7 @@ def _extracted(page: str) -> tuple[Any, Any]:
 def _published(tree: Any, day: str | None) -> datetime | None:
     """Return the date that was found, with the time of day where the page's metadata names it."""
     found = parse_published(day)
-    said = [
-        meta.get("content") for meta in tree.iter("meta") if meta.get("property") == "article:published_time"
-    ]
+    said = [meta.get("content") for meta in tree.iter("meta") if meta.get("property") == "article:published_time"]
     for script in tree.iter("script"):
         if script.get("type") == "application/ld+json":
             said += _JSON_DATE.findall(script.text or "")

@@ -33,9 +33,7 @@ def read_markdown(path: Path, key: str, limit: int) -> Iterator[Article | Proble
     if given is None and headline is None and text:
         headline, text = headline_and_rest(text)
     record = {name: value for name, value in fields.items() if name not in TEXT}
-    record |= (
-        {"text": text or headline} if given is not None else {"title": headline, "text": text or headline}
-    )
+    record |= {"text": text or headline} if given is not None else {"title": headline, "text": text or headline}
     yield from from_record(record, where=str(path), fallback_key=key)
 
 
@@ -44,7 +42,7 @@ def plain(markdown: str) -> tuple[str | None, str]:
 
     The headline is a heading of the first level, or any heading that comes before all else.
     """
-    from markdown_it import MarkdownIt  # noqa: PLC0415
+    from markdown_it import MarkdownIt
 
     parser = MarkdownIt("commonmark", {"maxNesting": _DEEPEST}).enable("table")
     try:
@@ -166,7 +164,7 @@ def _front_and_prose(markdown: str) -> tuple[str, str]:
 
 
 def _fields(front: str) -> dict[str, object]:
-    import yaml  # noqa: PLC0415
+    import yaml
 
     try:
         # BaseLoader makes strings of everything, so that the headline 1984 stays one and no date is guessed.
@@ -175,6 +173,4 @@ def _fields(front: str) -> dict[str, object]:
         raise Unreadable("the front matter is not valid YAML; left out") from fault
     if not isinstance(loaded, dict):
         return {}
-    return {
-        str(name).strip().lower(): value for name, value in loaded.items() if value not in ("null", "~", "")
-    }
+    return {str(name).strip().lower(): value for name, value in loaded.items() if value not in ("null", "~", "")}

@@ -72,9 +72,7 @@ def lines(path: Path, limit: int) -> Iterator[bytes | None]:
             begun, size, number, start = bytearray(), 0, number + 1, end + 1
         size += len(piece) - start
         if size > limit * _PATIENCE:
-            raise Unreadable(
-                f"line {number} is larger than {limit * _PATIENCE} bytes; nothing after it was read"
-            )
+            raise Unreadable(f"line {number} is larger than {limit * _PATIENCE} bytes; nothing after it was read")
         begun = bytearray() if size > limit else begun + piece[start:]
     if size:
         yield None if size > limit else bytes(begun)
@@ -93,7 +91,7 @@ def _gunzipped(file: BinaryIO) -> Iterator[bytes]:
 
 def _unzstd(file: BinaryIO) -> Iterator[bytes]:
     # Its stream_reader ends in silence where the data is cut short; only decompressobj knows.
-    from zstandard import ZstdDecompressor, ZstdError  # noqa: PLC0415
+    from zstandard import ZstdDecompressor, ZstdError
 
     decompressor = ZstdDecompressor()
     frame, begun = decompressor.decompressobj(), False

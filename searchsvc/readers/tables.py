@@ -54,9 +54,7 @@ def read_table(path: Path, key: str, limit: int) -> Iterator[Article | Problem]:
         if any(cell.strip() for cell in row[len(header) :]):
             yield Problem(where, f"{len(row)} columns where the first row has {len(header)}")
             continue
-        yield from from_record(
-            dict(zip(header, row, strict=False)), where=where, fallback_key=f"{key}#{count}"
-        )
+        yield from from_record(dict(zip(header, row, strict=False)), where=where, fallback_key=f"{key}#{count}")
     if not header:
         raise Unreadable("is empty")
 

@@ -53,18 +53,6 @@ class LocalSnapshot:
         best = np.argsort(-scores, kind="stable")[:k]
         return Candidates(columns["row"][best], columns["article"][best], scores[best])
 
-    def cosines(self, rows: NDArray[np.int64], vector: Vectors) -> NDArray[np.float32]:
-        """Return the cosines of these passages with a unit vector; 0 for one that is not here."""
-        cosines = np.zeros(len(rows), np.float32)
-        for part in (self.mapped, self.fresh):
-            known = part.columns["row"]
-            if len(known):
-                positions = np.minimum(np.searchsorted(known, rows), len(known) - 1)
-                here = known[positions] == rows
-                if here.any():
-                    cosines[here] = part.index.reconstruct_batch(positions[here]) @ vector
-        return cosines
-
     def lexical(self, words: Sequence[str], k: int, allowed: Filter) -> Candidates:
         """Return the k passages that hold most of these words, with their BM25 scores."""
         return self.words.search(words, k, self._needed(allowed))
@@ -106,7 +94,7 @@ class LocalEngine:
         try:
             part, generation = self._mapped()
             added, removed = catalogue.changes(generation, catalogue.generation())
-            fresh, gone = len(catalogue.rows(added).rows), int(np.isin(part.columns["article"], removed).sum())
+            fresh, gone = catalogue.passage_count(added), int(np.isin(part.columns["article"], removed).sum())
             stale = generation > catalogue.generation() or dense.worth_writing(fresh, gone, len(part.columns))
         except DamagedIndex:
             stale = True

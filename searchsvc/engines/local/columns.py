@@ -10,9 +10,7 @@ from searchsvc.engines import Filter
 
 UNDATED = np.iinfo(np.int64).min
 
-COLUMNS = np.dtype(
-    [("row", "<i8"), ("article", "<i8"), ("published", "<i8"), ("source", "<i8"), ("language", "<i8")]
-)
+COLUMNS = np.dtype([("row", "<i8"), ("article", "<i8"), ("published", "<i8"), ("source", "<i8"), ("language", "<i8")])
 
 Columns = NDArray[np.void]
 

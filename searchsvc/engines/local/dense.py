@@ -38,7 +38,7 @@ class Part:
 
     def search(self, vector: Vectors, k: int, let: NDArray[np.bool_] | None) -> tuple[NDArray[np.int64], Vectors]:
         """Return the positions of the k nearest passages of those let through, and their cosines."""
-        import faiss  # noqa: PLC0415
+        import faiss
 
         k = min(k, len(self.columns) if let is None else int(let.sum()))
         if k == 0:
@@ -47,7 +47,8 @@ class Part:
         if let is not None:
             # The selector reads the bits while it searches: they must outlive it.
             bits = np.packbits(let, bitorder="little")
-            parameters = faiss.SearchParameters(sel=faiss.IDSelectorBitmap(bits))
+            selector: Any = faiss.IDSelectorBitmap(bits)  # type: ignore[call-arg, arg-type]
+            parameters = faiss.SearchParameters(sel=selector)  # type: ignore[call-arg]
         scores, positions = self.index.search(vector[None], k, params=parameters)
         found = positions[0] >= 0
         return positions[0][found], scores[0][found]
@@ -61,13 +62,13 @@ def part_of(vectors: NDArray[np.float16], columns: Columns, dimension: int) -> P
     return Part(index, columns)
 
 
-def _new(dimension: int) -> Any:  # noqa: ANN401
+def _new(dimension: int) -> Any:
     """Return an empty index.
 
     Exact over float16 while it fits: 4 ms for 106,000 passages on one core. Millions will want a coarser index
     with a refining step here; nothing outside this module looks inside.
     """
-    import faiss  # noqa: PLC0415
+    import faiss
 
     return faiss.IndexScalarQuantizer(dimension, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
 
@@ -87,7 +88,7 @@ def read_articles(catalogue: Catalogue, articles: list[int], dimension: int) -> 
 
 def write(folder: Path, catalogue: Catalogue, dimension: int, fingerprint: str) -> None:
     """Write the whole catalogue as a new pair of files and put it in force; then remove the old ones."""
-    import faiss  # noqa: PLC0415
+    import faiss
 
     with catalogue.reading():
         generation = catalogue.generation()
@@ -120,7 +121,7 @@ def write(folder: Path, catalogue: Catalogue, dimension: int, fingerprint: str) 
 
 def opened(folder: Path, dimension: int, fingerprint: str) -> tuple[Part, int]:
     """Return what is in force with its generation, mapped; raises DamagedIndex unless it is all there and right."""
-    import faiss  # noqa: PLC0415
+    import faiss
 
     try:
         facts = json.loads((folder / "dense.json").read_text(encoding="utf-8"))

@@ -34,7 +34,7 @@ class Lexical:
 
     def __init__(self, folder: Path) -> None:
         """Open the index, or make an empty one; raises DamagedIndex when what is there cannot be used."""
-        import tantivy  # noqa: PLC0415
+        import tantivy
 
         self._folder = folder
         try:
@@ -68,7 +68,7 @@ class Lexical:
 
     def apply(self, catalogue: Catalogue) -> None:
         """Take over what the catalogue has committed since."""
-        import tantivy  # noqa: PLC0415
+        import tantivy
 
         done, upto = self.generation, catalogue.generation()
         if done == upto:
@@ -121,7 +121,7 @@ class LexicalSnapshot:
 
     def search(self, words: Sequence[str], k: int, allowed: Filter) -> Candidates:
         """Return the k passages with the best BM25 scores for these words, of those that a filter lets through."""
-        from tantivy import Occur, Query  # noqa: PLC0415
+        from tantivy import Occur, Query
 
         terms = [(Occur.Should, Query.term_query(self._schema, "body", word)) for word in words]
         if not terms or not self._searcher.num_docs:
@@ -140,7 +140,7 @@ class LexicalSnapshot:
         return [self._searcher.doc_freq("body", word) for word in words]
 
     def _clauses(self, allowed: Filter) -> list[tuple["tantivy.Occur", "tantivy.Query"]]:
-        from tantivy import FieldType, Occur, Query  # noqa: PLC0415
+        from tantivy import FieldType, Occur, Query
 
         clauses = []
         if allowed.after is not None or allowed.before is not None:
@@ -164,7 +164,7 @@ def _facts(folder: Path) -> Path:
 
 
 def _schema() -> "tantivy.Schema":
-    import tantivy  # noqa: PLC0415
+    import tantivy
 
     return (
         tantivy.SchemaBuilder()
