@@ -32,7 +32,8 @@ MIGRATIONS = (
         row INTEGER PRIMARY KEY,
         path TEXT NOT NULL UNIQUE,
         size INTEGER,           -- NULL while the file has not been read to its end
-        modified_ns INTEGER
+        modified_ns INTEGER,
+        cut TEXT                -- by which rules its articles were cleaned and cut
     ) STRICT;
     CREATE TABLE articles (
         row INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -229,10 +230,10 @@ class Catalogue:
         sql = "SELECT id, digest FROM articles WHERE id = ?"
         return dict(found for ident in ids if (found := self._db.execute(sql, (ident,)).fetchone()))
 
-    def file(self, path: str) -> tuple[int, int] | None:
-        """Return (size, modified_ns) of a file that was read to its end, or None."""
-        sql = "SELECT size, modified_ns FROM files WHERE path = ? AND size IS NOT NULL"
-        found: tuple[int, int] | None = self._db.execute(sql, (path,)).fetchone()
+    def file(self, path: str) -> tuple[int, int, str] | None:
+        """Return (size, modified_ns, cut) of a file that was read to its end, or None."""
+        sql = "SELECT size, modified_ns, cut FROM files WHERE path = ? AND size IS NOT NULL"
+        found: tuple[int, int, str] | None = self._db.execute(sql, (path,)).fetchone()
         return found
 
     def file_of(self, ident: str) -> str | None:
@@ -369,13 +370,18 @@ class Writer:
         """Record what the index is made with."""
         self._db.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?)", facts.items())
 
-    def add_file(self, path: str, size: int | None, modified_ns: int | None) -> int:
-        """Record a file, and its size once it was read to the end; return its row."""
-        sql = """INSERT INTO files (path, size, modified_ns) VALUES (?, ?, ?)
-                 ON CONFLICT (path) DO UPDATE SET size = excluded.size, modified_ns = excluded.modified_ns
-                 RETURNING row"""
-        row: int = self._db.execute(sql, (path, size, modified_ns)).fetchone()[0]
+    def begin_file(self, path: str) -> int:
+        """Record a file whose articles are being added; return its row."""
+        sql = """INSERT INTO files (path) VALUES (?)
+                 ON CONFLICT (path) DO UPDATE SET size = NULL RETURNING row"""
+        row: int = self._db.execute(sql, (path,)).fetchone()[0]
         return row
+
+    def end_file(self, path: str, size: int, modified_ns: int, cut: str) -> None:
+        """Record that a file was read to its end, as it was when that began, and by which rules it was cut."""
+        sql = """INSERT INTO files (path, size, modified_ns, cut) VALUES (?, ?, ?, ?) ON CONFLICT (path) DO UPDATE
+                 SET size = excluded.size, modified_ns = excluded.modified_ns, cut = excluded.cut"""
+        self._db.execute(sql, (path, size, modified_ns, cut))
 
     def add_vectors(self, vectors: Iterable[tuple[bytes, NDArray[np.float16]]]) -> None:
         """Keep vectors by the digest of what was embedded."""

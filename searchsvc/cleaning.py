@@ -115,7 +115,7 @@ def _after_glued_title(title: str, letters: str, block: str) -> int | None:
     begin = re.match(r"[\s.!?…:;|–—\-”’\"')\]]*", rest)
     gap = begin.group() if begin else ""
     follows = rest[len(gap) :].lstrip(QUOTES + "([")[:1]
-    if not follows or follows.islower():
+    if not follows.isalnum() or follows.islower():
         return None
     apart = gap.strip() or "\n" in gap
     if gap and not apart and len(title.split()) < 6:

@@ -22,6 +22,7 @@ from searchsvc.languages import language_of
 from searchsvc.passages import Passage, Splitter
 from searchsvc.readers import read, walk
 
+CUT = "1"  # raised whenever cleaning or cutting changes: every file is then read, and every article cut, again
 BATCH = 768  # passages embedded and committed at a time: about ten seconds of work on two cores
 
 
@@ -122,7 +123,7 @@ class Indexer:
             stat = file.stat()
         except OSError:
             stat = None  # the reader will say what is wrong with it
-        if stat is not None and self._catalogue.file(path) == (stat.st_size, stat.st_mtime_ns):
+        if stat is not None and self._catalogue.file(path) == (stat.st_size, stat.st_mtime_ns, CUT):
             self._report.unchanged_files += 1
             return
         before = self._catalogue.ids_from(path)
@@ -165,6 +166,7 @@ class Indexer:
         title = clean_title(article.title)
         source = article.source or site_of(article.url)
         given = (
+            CUT,
             article.key,
             title,
             article.text,
@@ -213,7 +215,7 @@ class Indexer:
         with self._catalogue.writing() as writer:
             writer.add_vectors(zip(new, vectors, strict=True))
             files = {
-                path: writer.add_file(path, None, None) for path in {d.path for d in self._drafts.values()} if path
+                path: writer.begin_file(path) for path in {d.path for d in self._drafts.values()} if path
             }
             for draft in self._drafts.values():
                 passages = [(passage, _digest(text)) for passage, text in draft.passages]
@@ -222,7 +224,7 @@ class Indexer:
                 self._report.added += not replaced
                 self._report.passages += len(passages)
             for ended in self._ended:
-                writer.add_file(ended.path, ended.size, ended.modified_ns)
+                writer.end_file(ended.path, ended.size, ended.modified_ns, CUT)
                 self._report.removed += sum(writer.remove(ident) for ident in ended.gone)
         self._report.embedded += len(new)
         self._drafts, self._ended, self._held = {}, [], 0

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 Span = tuple[int, int]
 
 LONGEST_TITLE_TOKENS = 64
+OVERHANG = 1.25  # how far past an even share a passage may go to end with its paragraph
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,20 +107,20 @@ def _sentences(text: str, start: int, end: int, language: str) -> Iterator[tuple
 
 def _packed(sentences: Sequence[_Sentence], budget: int) -> Iterator[Passage]:
     """Pack a stretch's sentences into even passages, ending at paragraphs where that costs little."""
-    total = sum(sentence.tokens for sentence in sentences)
-    target = total / max(1, math.ceil(total / budget))
+    left = sum(sentence.tokens for sentence in sentences)
     held: list[_Sentence] = []
     tokens = 0
+    target = 0.0
     for number, sentence in enumerate(sentences):
-        if held and tokens + sentence.tokens > budget:
-            yield _passage(held)
-            held, tokens = [], 0
+        if not held:
+            target = left / math.ceil(left / budget)
         held.append(sentence)
         tokens += sentence.tokens
         following = sentences[number + 1].tokens if number + 1 < len(sentences) else 0
-        enough = 0.7 * target if sentence.ends_paragraph else target - following / 2
-        if tokens >= enough and tokens + following > 0.9 * target:
+        enough = target - following / 2 if sentence.ends_paragraph else OVERHANG * target
+        if tokens >= enough or tokens + following > budget:
             yield _passage(held)
+            left -= tokens
             held, tokens = [], 0
     if held:
         yield _passage(held)

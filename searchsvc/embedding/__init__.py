@@ -88,14 +88,18 @@ def load(model: str, *, device: str, cache: Path, announce: Callable[[str], None
     if not compiled.is_complete(folder):
         announce(f"Preparing the model {model} for this machine (once; about half a minute)…")
         compiled.build(where, folder)
-    if compiled.refusal(folder) is None:
-        return compiled.Compiled(model, folder)
-    announce(
-        f"The model {model} cannot be compiled ({compiled.refusal(folder)}); it runs through sentence-transformers."
-    )
-    from searchsvc.embedding.transformer import Transformer
+    if (why := compiled.refusal(folder)) is not None:
+        announce(f"The model {model} cannot be compiled ({why}); it runs through sentence-transformers.")
+        from searchsvc.embedding.transformer import Transformer
 
-    return Transformer.load(model, where, "cpu")
+        return Transformer.load(model, where, "cpu")
+    try:
+        return compiled.Compiled(model, folder)
+    except ModelFailed:
+        announce(f"Preparing the model {model} again: its compiled form is damaged…")
+        compiled.discard(folder)
+        compiled.build(where, folder)
+        return compiled.Compiled(model, folder)
 
 
 def _has_cuda() -> bool:

@@ -54,6 +54,11 @@ def is_complete(folder: Path) -> bool:
     return (folder / "facts.json").is_file()
 
 
+def discard(folder: Path) -> None:
+    """Remove a compiled model, so that it will be compiled again."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 def refusal(folder: Path) -> str | None:
     """Return why the model could not be compiled, or None where it was."""
     why = json.loads((folder / "facts.json").read_text(encoding="utf-8"))["refusal"]
@@ -81,7 +86,7 @@ def build(where: Path | str, folder: Path) -> None:
                 f"the model {where} cannot be loaded: {said[-1].strip()[:300]}",
                 "name a sentence-transformers model: a folder, a name on the hub, or the bundled all-MiniLM-L6-v2",
             )
-        shutil.rmtree(folder, ignore_errors=True)
+        discard(folder)
         part.replace(folder)
 
 

