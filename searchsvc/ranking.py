@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from searchsvc.embedding import Vectors
 from searchsvc.engines import Candidates
+from searchsvc.passages import Span
 from searchsvc.words import placed
 
 DENSE_WEIGHT = 0.4
@@ -98,22 +98,24 @@ def word_weights(words: Sequence[str], frequencies: Sequence[int], passages: int
     }
 
 
-def best_sentence(sentences: Sequence[str], likeness: NDArray[np.float32], weights: Mapping[str, float]) -> int:
-    """Return which sentence answers best: like the question by the model, and holding its telling words."""
+def told(text: str, start: int, weights: Mapping[str, float]) -> list[tuple[str, int, int]]:
+    """Return where the words of a question stand in a passage that begins at `start`, as offsets of the article."""
+    return [(word, start + a, start + b) for word, a, b in placed(text) if word in weights]
+
+
+def best_sentence(
+    sentences: Sequence[Span],
+    likeness: NDArray[np.float32],
+    found: Sequence[tuple[str, int, int]],
+    weights: Mapping[str, float],
+) -> Span:
+    """Return the sentence that answers best: like the question by the model, and holding its telling words.
+
+    `likeness`, (n,), is each sentence's cosine with the question; `found` says where its words stand (see `told`).
+    """
     everything = sum(weights.values()) or 1.0
     shares = [
-        sum(weights[word] for word in {word for word, _, _ in placed(sentence)} & weights.keys()) / everything
-        for sentence in sentences
+        sum(weights[word] for word in {word for word, a, b in found if start <= a and b <= end}) / everything
+        for start, end in sentences
     ]
-    return int(np.argmax(likeness + WORDS_WEIGHT * np.array(shares, np.float32)))
-
-
-def likenesses(question: Vectors, sentences: Vectors) -> NDArray[np.float32]:
-    """Return the cosines of sentences, (n, dimension), with a question, (dimension,); both of unit length."""
-    cosines: NDArray[np.float32] = sentences @ question
-    return cosines
-
-
-def highlights(text: str, start: int, words: Mapping[str, float]) -> list[tuple[int, int]]:
-    """Return where the words of a question stand in a passage that begins at `start`, as offsets of the article."""
-    return list(dict.fromkeys((start + a, start + b) for word, a, b in placed(text) if word in words))
+    return sentences[int(np.argmax(likeness + WORDS_WEIGHT * np.array(shares, np.float32)))]

@@ -14,7 +14,7 @@ from searchsvc.embedding import Embedder
 from searchsvc.engines import Snapshot
 from searchsvc.passages import Span
 from searchsvc.questions import Question
-from searchsvc.ranking import Ranked, best_sentence, fuse, group, highlights, likenesses, word_weights
+from searchsvc.ranking import Ranked, best_sentence, fuse, group, told, word_weights
 
 CANDIDATES = 1_000  # of each retriever
 SPARE = 10  # more articles than asked for, in case one is deleted while the question is answered
@@ -124,7 +124,8 @@ def _marked(
     for rank, (one, (low, high)) in enumerate(zip(ranked, pairwise(bounds), strict=True), 1):
         passage = passages[one.row].passage
         entry = entries[one.article]
-        best = best_sentence(texts[low:high], likenesses(vectors[0], vectors[low:high]), weights)
-        shown = highlights(entry.text[passage.start : passage.end], passage.start, weights)
-        hits.append(Hit(rank, one.score, entry, passage.start, passage.end, passage.sentences[best], tuple(shown), one))
+        found = told(entry.text[passage.start : passage.end], passage.start, weights)
+        marked = best_sentence(passage.sentences, vectors[low:high] @ vectors[0], found, weights)
+        shown = tuple(dict.fromkeys((a, b) for _, a, b in found))
+        hits.append(Hit(rank, one.score, entry, passage.start, passage.end, marked, shown, one))
     return tuple(hits)

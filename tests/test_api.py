@@ -3,6 +3,9 @@
 import http.client
 import json
 import re
+import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -20,7 +23,7 @@ from searchsvc.faces.limits import BODY_BYTES, MOST_SEARCHES, hosts_for
 from searchsvc.library import Library
 from searchsvc.settings import Settings
 
-SEEDS = Path(__file__).parent.parent / "seeds"
+SEEDS = sorted((Path(__file__).parent.parent / "seeds").glob("*.txt"))
 QUESTION = "what does Russia want from North Korea"
 ANSWER = "Russia is likely seeking ammunition, construction workers, even volunteers to go to the front line"
 SUSHI = {
@@ -70,7 +73,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 
 @pytest.fixture(scope="module")
 def client(settings: Settings) -> Iterator[httpx.Client]:
-    Library(settings).index([SEEDS])
+    Library(settings).index(SEEDS)
     with serving(Library(settings)) as client:
         until_ready(client)
         yield client
@@ -530,6 +533,30 @@ def test_a_server_without_an_index_waits_for_one(settings: Settings, tmp_path: P
         assert until_ready(client).json()["ready"] is True
         client.delete(f"/articles/{ident}")
         assert ids(client.get("/search", params={"q": "tuna"})) == []
+
+
+def test_serve_says_where_it_listens_and_exits_with_1_where_it_cannot(settings: Settings) -> None:
+    script = "import sys; from pathlib import Path; from searchsvc import Library, Settings; "
+    script += "from searchsvc.faces.api import serve; "
+    script += "serve(Library(Settings(index=Path(sys.argv[1]))), '127.0.0.1', int(sys.argv[2]))"
+
+    def command(port: int) -> list[str]:
+        return [sys.executable, "-c", script, str(settings.index / "none"), str(port)]
+
+    with subprocess.Popen(command(0), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as first:
+        assert first.stderr is not None
+        said = first.stderr.readline()
+        port = int(said.rpartition(":")[2])
+        assert said == f"searchsvc listens on http://127.0.0.1:{port}\n"
+        answer = httpx.get(f"http://127.0.0.1:{port}/healthz", trust_env=False)
+        assert answer.json() == {"alive": True}
+        assert "server" not in answer.headers
+        second = subprocess.run(command(port), capture_output=True, text=True, check=False)
+        assert second.returncode == 1
+        assert second.stderr == f"searchsvc: cannot listen on http://127.0.0.1:{port}: Address already in use\n"
+        first.send_signal(signal.SIGINT)
+        out, err = first.communicate(timeout=60)
+    assert (first.returncode, out, err) == (0, "", "")
 
 
 # ---------------------------------------------------------------------- the document

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from searchsvc.engines import Candidates
-from searchsvc.ranking import best_sentence, fuse, group, highlights, word_weights
+from searchsvc.ranking import best_sentence, fuse, group, told, word_weights
 
 
 def candidates(*found):
@@ -55,12 +55,21 @@ def test_a_rare_word_weighs_more_and_in_a_small_library_all_weigh_alike():
 
 
 def test_the_best_sentence_is_like_the_question_and_holds_its_words():
-    sentences = ["It rained in Paris.", "Russia seeks ammunition.", "Nothing else happened."]
+    text = "It rained in Paris. Russia seeks ammunition. Nothing else happened."
+    sentences = [(100, 119), (120, 144), (145, 167)]
     likeness = np.array([0.30, 0.30, 0.35], np.float32)
-    assert best_sentence(sentences, likeness, {"russia": 4.0, "want": 4.0}) == 1
-    assert best_sentence(sentences, likeness, {}) == 2
+    weights = {"russia": 4.0, "want": 4.0}
+    assert best_sentence(sentences, likeness, told(text, 100, weights), weights) == (120, 144)
+    assert best_sentence(sentences, likeness, [], {}) == (145, 167)
 
 
-def test_highlights_are_offsets_of_the_article():
+def test_a_word_said_twice_in_a_sentence_counts_once():
+    text = "Oil, oil, oil. Russian gas."
+    weights = {"oil": 1.0, "gas": 1.5}
+    assert best_sentence([(0, 14), (15, 27)], np.zeros(2, np.float32), told(text, 0, weights), weights) == (15, 27)
+
+
+def test_words_are_told_by_offsets_of_the_article():
     text = "Russian exports: Russia exported oil."
-    assert highlights(text, 100, {"export": 1.0, "russia": 1.0}) == [(108, 115), (117, 123), (124, 132)]
+    found = told(text, 100, {"export": 1.0, "russia": 1.0})
+    assert found == [("export", 108, 115), ("russia", 117, 123), ("export", 124, 132)]

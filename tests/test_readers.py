@@ -684,3 +684,10 @@ def test_importing_the_readers_loads_no_heavy_library() -> None:
         cwd=Path(__file__).parents[1],
     )
     assert run.stdout.strip() == "[]"
+
+
+def test_a_folders_readme_is_no_news_unless_it_is_named(tmp_path: Path) -> None:
+    for name in ("README.md", "readme.txt", "readme-first.txt", "news.txt"):
+        (tmp_path / name).write_text("A headline\n\nSome text of an article.", encoding="utf-8")
+    assert [path.name for path in walk(tmp_path) if isinstance(path, Path)] == ["news.txt", "readme-first.txt"]
+    assert list(walk(tmp_path / "README.md")) == [tmp_path / "README.md"]

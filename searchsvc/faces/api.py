@@ -7,13 +7,13 @@ for those who read /openapi.json; nothing that is sent passes through them.
 import hashlib
 import logging
 import re
+import socket
 import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from html import escape
 from importlib.metadata import PackageNotFoundError, version
-from socket import socket
 from typing import Annotated, Any
 
 from fastapi import Body, Depends, FastAPI, HTTPException, Path, Query, Request
@@ -563,24 +563,29 @@ LOGGING: dict[str, Any] = {
 
 
 def serve(library: Library, host: str, port: int) -> None:
-    """Serve a library over HTTP until interrupted; port 0 takes a free one. Exits with 1 when it cannot bind."""
+    """Serve a library over HTTP until interrupted; port 0 takes a free one. Exits with 1 when it cannot listen there."""
     import uvicorn
-
-    class Server(uvicorn.Server):
-        async def startup(self, sockets: list[socket] | None = None) -> None:
-            await super().startup(sockets)
-            taken = self.servers[0].sockets[0].getsockname()[1]
-            log.info("searchsvc listens on http://%s:%d", f"[{host}]" if ":" in host else host, taken)
 
     config = uvicorn.Config(
         create_app(library, host=host),
-        host=host,
-        port=port,
         access_log=False,
         log_config=LOGGING,
         server_header=False,
         timeout_keep_alive=60,
         timeout_graceful_shutdown=10,
     )
+    named = f"[{host}]" if ":" in host else host
+    try:  # uvicorn itself would exit with 3, which means something else here
+        listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as fault:
+        log.error("searchsvc: cannot listen on http://%s:%d: %s", named, port, fault.strerror)
+        raise SystemExit(1) from fault
+    taken = listener.getsockname()[1]
+
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            log.info("searchsvc listens on http://%s:%d", named, taken)
+
     with suppress(KeyboardInterrupt):
-        Server(config).run()
+        Server(config).run([listener])

@@ -78,8 +78,8 @@ def suffix_of(path: Path) -> str:
 def walk(path: Path) -> Iterator[Path | Problem]:
     """Yield the files to read at a path: itself, or in order all that a folder holds which have a reader.
 
-    Hidden files and folders, devices and links that lead out of the folder are left out, and so is a link to
-    what is found under its own name anyway. What a person named but cannot be read comes as a `Problem`.
+    Hidden files and folders, devices, links that lead out of the folder, and a README, which is about the folder
+    and no news, are left out; so is a link to what is found under its own name anyway. What a person named but cannot be read comes as a `Problem`.
     """
     try:
         mode = _mode(path)
@@ -118,8 +118,12 @@ def _folder(top: Path) -> Iterator[Path | Problem]:
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
     """Return what is in a folder and not hidden, last name first, so that the first can be popped."""
     with os.scandir(folder) as entries:
-        shown = [entry for entry in entries if not entry.name.startswith(".")]
+        shown = [entry for entry in entries if not entry.name.startswith(".") and not _is_readme(entry.name)]
     return sorted(shown, key=lambda entry: entry.name, reverse=True)
+
+
+def _is_readme(name: str) -> bool:
+    return name.partition(".")[0].casefold() == "readme"
 
 
 def _leads_on(link: Path, root: Path) -> bool:
