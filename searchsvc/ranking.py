@@ -1,7 +1,7 @@
 """Ranking: candidates become hits. Pure functions over a few hundred rows; nothing here reads or writes anything."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,8 +37,8 @@ class Ranked:
     lexical_adds: float
 
 
-def fuse(dense: Candidates, lexical: Candidates) -> list[Ranked]:
-    """Return all candidates by falling score in [0, 1]: the weighted sum of both retrievers' scaled scores.
+def fuse(dense: Candidates, lexical: Candidates) -> Iterator[Ranked]:
+    """Yield all candidates by falling score in [0, 1]: the weighted sum of both retrievers' scaled scores.
 
     Scores are scaled to [0, 1], since ranks alone (RRF) throw away how much better the better one is: cosines from
     the least to the greatest found (min-max), BM25 from 0, the least that it can be (theoretical min-max; Bruch et
@@ -57,18 +57,18 @@ def fuse(dense: Candidates, lexical: Candidates) -> list[Ranked]:
         raw[number, at] = found.scores
         adds[number, at] = weight * _scaled(found.scores, found.scores.min(initial=least))
     scores = adds.sum(axis=0)
-    order = np.lexsort((rows, -scores))
-    return [
-        Ranked(row, article, score, *dense_part, *lexical_part)
-        for row, article, score, dense_part, lexical_part in zip(
-            rows[order].tolist(),
-            articles[order].tolist(),
-            scores[order].tolist(),
-            zip(ranks[0, order].tolist(), raw[0, order].tolist(), adds[0, order].tolist(), strict=True),
-            zip(ranks[1, order].tolist(), raw[1, order].tolist(), adds[1, order].tolist(), strict=True),
-            strict=True,
+    for i in np.lexsort((rows, -scores)).tolist():
+        yield Ranked(
+            row=int(rows[i]),
+            article=int(articles[i]),
+            score=float(scores[i]),
+            dense_rank=int(ranks[0, i]),
+            cosine=float(raw[0, i]),
+            dense_adds=float(adds[0, i]),
+            lexical_rank=int(ranks[1, i]),
+            bm25=float(raw[1, i]),
+            lexical_adds=float(adds[1, i]),
         )
-    ]
 
 
 def _scaled(scores: NDArray[np.float32], low: float) -> NDArray[np.float32]:
@@ -77,16 +77,20 @@ def _scaled(scores: NDArray[np.float32], low: float) -> NDArray[np.float32]:
     return (scores - low) / (high - low) if high > low else np.ones_like(scores)
 
 
-def group(ranked: Sequence[Ranked], limit: int, per_article: int) -> list[Ranked]:
-    """Return the best passages of the best `limit` articles, at most `per_article` of each, best first."""
+def group(ranked: Iterable[Ranked], limit: int, per_article: int) -> list[Ranked]:
+    """Return the best passages of the best `limit` articles, at most `per_article` of each, best first.
+
+    Looks no further than it must: the candidates are made one by one as they are asked for.
+    """
     taken: dict[int, int] = {}
     kept: list[Ranked] = []
     for one in ranked:
         seen = taken.get(one.article, 0)
-        if seen >= per_article or (not seen and len(taken) == limit):
-            continue
-        taken[one.article] = seen + 1
-        kept.append(one)
+        if seen < per_article and (seen or len(taken) < limit):
+            taken[one.article] = seen + 1
+            kept.append(one)
+            if len(kept) == limit * per_article:
+                break
     return kept
 
 

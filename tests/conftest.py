@@ -129,10 +129,10 @@ class Shelf:
         return entry.row
 
     def ids(self, articles: Iterable[int]) -> list[str]:
-        """Return the ids of articles that still exist, given by row."""
+        """Return the ids of articles, given by row."""
         rows = [int(row) for row in articles]
         entries = self.catalogue.articles(rows)
-        return [entries[row].id for row in rows]
+        return [entries[row].id if row in entries else f"removed {row}" for row in rows]
 
 
 def entry_of(

@@ -317,9 +317,10 @@ def test_a_window_shows_what_stands_around_a_passage(client: httpx.Client) -> No
     where = f"/articles/{hit['article']['id']}"
     whole = client.get(where).json()
     assert "start" not in whole
-    answer = hit["answer"]
-    window = client.get(where, params={"around": f"{answer['start']}-{answer['end']}"}).json()
-    assert (window["start"], window["end"]) == (answer["start"] - 500, answer["end"] + 500)
+    start = whole["text"].index(ANSWER)
+    end = start + len(ANSWER)
+    window = client.get(where, params={"around": f"{start}-{end}"}).json()
+    assert (window["start"], window["end"]) == (start - 500, end + 500)
     assert window["text"] == whole["text"][window["start"] : window["end"]]
     length = len(whole["text"])
     ends = client.get(where, params={"around": f"0-{length}"}).json()
@@ -543,20 +544,24 @@ def test_serve_says_where_it_listens_and_exits_with_1_where_it_cannot(settings: 
     def command(port: int) -> list[str]:
         return [sys.executable, "-c", script, str(settings.index / "none"), str(port)]
 
-    with subprocess.Popen(command(0), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as first:
+    first = subprocess.Popen(command(0), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
         assert first.stderr is not None
         said = first.stderr.readline()
+        assert re.fullmatch(r"searchsvc listens on http://127\.0\.0\.1:\d+\n", said)
         port = int(said.rpartition(":")[2])
-        assert said == f"searchsvc listens on http://127.0.0.1:{port}\n"
         answer = httpx.get(f"http://127.0.0.1:{port}/healthz", trust_env=False)
         assert answer.json() == {"alive": True}
         assert "server" not in answer.headers
-        second = subprocess.run(command(port), capture_output=True, text=True, check=False)
+        second = subprocess.run(command(port), capture_output=True, text=True, check=False, timeout=60)
         assert second.returncode == 1
         assert second.stderr == f"searchsvc: cannot listen on http://127.0.0.1:{port}: Address already in use\n"
         first.send_signal(signal.SIGINT)
         out, err = first.communicate(timeout=60)
-    assert (first.returncode, out, err) == (0, "", "")
+        assert (first.returncode, out, err) == (0, "", "")
+    finally:
+        first.kill()
+        first.communicate()
 
 
 # ---------------------------------------------------------------------- the document

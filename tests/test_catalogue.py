@@ -116,9 +116,7 @@ def test_a_newer_version_is_refused_and_left_as_it_is(catalogue: Catalogue) -> N
     assert plain(catalogue.path).execute("SELECT id FROM articles").fetchall() == [("a",)]
 
 
-def test_a_migration_that_fails_leaves_the_old_version(
-    catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_migration_that_fails_leaves_the_old_version(catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch) -> None:
     put(catalogue, "a")
     bad = (*MIGRATIONS, "CREATE TABLE more (a TEXT) STRICT; INSERT INTO nowhere VALUES (1);")
     monkeypatch.setattr("searchsvc.catalogue.MIGRATIONS", bad)
@@ -346,18 +344,21 @@ def test_rows_of_articles_that_have_gone_are_left_out(catalogue: Catalogue) -> N
 # Files
 
 
-def test_a_file_counts_as_read_only_with_its_size(catalogue: Catalogue) -> None:
+def test_a_file_counts_as_read_only_when_it_was_read_to_its_end(catalogue: Catalogue) -> None:
     with catalogue.writing() as writer:
-        row = writer.add_file("/news/a.txt", None, None)
+        row = writer.begin_file("/news/a.txt")
         writer.put(entry("a"), b"d", row, [])
     assert catalogue.file("/news/a.txt") is None
     assert catalogue.file_of("a") == "/news/a.txt"
     with catalogue.writing() as writer:
-        assert writer.add_file("/news/a.txt", 2**40, 1_718_000_000_123_456_789) == row
-    assert catalogue.file("/news/a.txt") == (2**40, 1_718_000_000_123_456_789)
+        writer.end_file("/news/a.txt", 2**40, 1_718_000_000_123_456_789, "7")
+    assert catalogue.file("/news/a.txt") == (2**40, 1_718_000_000_123_456_789, "7")
     assert catalogue.ids_from("/news/a.txt") == {"a"}
     assert catalogue.ids_from("/news/b.txt") == set()
     assert catalogue.file_of("b") is None
+    with catalogue.writing() as writer:
+        assert writer.begin_file("/news/a.txt") == row
+    assert catalogue.file("/news/a.txt") is None
 
 
 # Transactions
@@ -368,7 +369,7 @@ def test_a_transaction_that_fails_half_way_leaves_nothing(catalogue: Catalogue) 
     before = (catalogue.article("a"), catalogue.counts(), catalogue.facts())
     with pytest.raises(KeyboardInterrupt), catalogue.writing() as writer:
         writer.set_facts({"model": "x"})
-        writer.add_file("/f", 1, 1)
+        writer.end_file("/f", 1, 1, "1")
         writer.add_vectors([(b"new", vector(1, 1))])
         writer.put(entry("a", "New."), b"d", None, [])
         writer.put(entry("b"), b"d", None, [(Passage(0, 1, ()), b"new")])
@@ -517,7 +518,9 @@ def filled(path: Path, settled: Callable[[Path], None]) -> None:
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
-def test_a_truncated_catalogue_is_refused_by_name(tmp_path: Path, settled: Callable[[Path], None], share: float) -> None:
+def test_a_truncated_catalogue_is_refused_by_name(
+    tmp_path: Path, settled: Callable[[Path], None], share: float
+) -> None:
     path = tmp_path / "catalogue.sqlite3"
     filled(path, settled)
     size = path.stat().st_size

@@ -178,7 +178,7 @@ def test_what_is_known_of_an_article_stands_under_its_title(built):
 def test_a_search_without_an_index_builds_it_from_the_seeds(building):
     folder, done = building
     assert done.returncode == 0
-    assert "1 article added, 5 passages in " in done.stderr
+    assert re.match(r"1 article added, \d passages in ", done.stderr)
     assert (folder / "index" / "catalogue.sqlite3").is_file()
 
 
@@ -263,8 +263,8 @@ def test_a_terminal_gets_a_bar_that_is_gone_when_indexing_ends(tmp_path):
     while block := _read(near):
         shown += block
     os.close(near)
-    assert "1 article added, 5 passages in " in done.stdout
-    assert "1 of 1 file, 5 passages" in shown.decode()
+    assert re.match(r"1 article added, \d passages in ", done.stdout)
+    assert re.search(r"1 of 1 file, \d passages", shown.decode())
     assert shown.endswith(b"\x1b[2K")
 
 

@@ -15,7 +15,7 @@ def candidates(*found):
 
 
 def test_scores_are_the_weighted_sum_of_scaled_scores():
-    ranked = fuse(candidates((7, 1, 0.9), (8, 1, 0.7), (9, 2, 0.5)), candidates((9, 2, 10.0), (7, 1, 5.0)))
+    ranked = list(fuse(candidates((7, 1, 0.9), (8, 1, 0.7), (9, 2, 0.5)), candidates((9, 2, 10.0), (7, 1, 5.0))))
     assert [(one.row, one.article) for one in ranked] == [(7, 1), (9, 2), (8, 1)]
     assert [one.score for one in ranked] == pytest.approx([0.4 * 1 + 0.6 * 0.5, 0.4 * 0 + 0.6 * 1, 0.4 * 0.5])
     best = ranked[0]
@@ -26,7 +26,7 @@ def test_scores_are_the_weighted_sum_of_scaled_scores():
 
 
 def test_equal_scores_are_ordered_by_row():
-    ranked = fuse(candidates((5, 1, 0.5), (3, 2, 0.5)), candidates())
+    ranked = list(fuse(candidates((5, 1, 0.5), (3, 2, 0.5)), candidates()))
     assert [(one.row, one.score) for one in ranked] == [(3, pytest.approx(0.4)), (5, pytest.approx(0.4))]
 
 
@@ -36,11 +36,11 @@ def test_one_candidate_gets_all_that_its_retriever_gives():
 
 
 def test_nothing_found_is_nothing_ranked():
-    assert fuse(candidates(), candidates()) == []
+    assert list(fuse(candidates(), candidates())) == []
 
 
 def test_an_article_shows_its_best_passages_and_counts_once():
-    ranked = fuse(candidates((1, 1, 0.9), (2, 1, 0.8), (3, 2, 0.7), (4, 1, 0.6), (5, 3, 0.5)), candidates())
+    ranked = list(fuse(candidates((1, 1, 0.9), (2, 1, 0.8), (3, 2, 0.7), (4, 1, 0.6), (5, 3, 0.5)), candidates()))
     assert [one.row for one in group(ranked, 2, 1)] == [1, 3]
     assert [one.row for one in group(ranked, 2, 2)] == [1, 2, 3]
     assert [one.row for one in group(ranked, 1, 5)] == [1, 2, 4]

@@ -56,9 +56,10 @@ class Embedder(Protocol):
         """Return the vector, (dimension,), of a text to find passages with."""
 
     def sentences(self, texts: Sequence[str]) -> Vectors:
-        """Return vectors, (n, dimension), good enough to compare the sentences of a passage with a question.
+        """Return vectors, (n, any width), good enough to compare the sentences of a passage with a question.
 
-        They live in a space of their own: compare them with one another, never with passages' vectors.
+        They live in a space of their own: compare them with one another, never with passages' vectors. A text
+        without a word has a vector of zeros.
         """
 
 

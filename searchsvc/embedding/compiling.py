@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from searchsvc.embedding.compiled import FORMAT, open_network, run_batches
+from searchsvc.embedding import Vectors
+from searchsvc.embedding.compiled import FORMAT, cores, open_network, run_batches
 from searchsvc.embedding.transformer import Transformer
 
 AGREEMENT = 0.999
+WORD_DIMENSIONS = 128
 SAMPLES = (
     "",
     "Russia is likely seeking ammunition, construction workers, even volunteers to go to the front line.",
@@ -72,7 +73,7 @@ def _trace(original: Transformer, folder: Path) -> str | None:
                 FromTokens(), example_input={"input_ids": example, "attention_mask": example}
             )
         openvino.save_model(traced, folder / "model.xml", compress_to_fp16=False)
-        network = open_network(folder / "model.xml")
+        network = open_network(folder / "model.xml", streams=cores())
     except (RuntimeError, TypeError, ValueError, KeyError) as error:
         return f"OpenVINO cannot trace it: {str(error).splitlines()[0][:200]}"
     reader = original.tokenizer
@@ -85,11 +86,12 @@ def _trace(original: Transformer, folder: Path) -> str | None:
     return None
 
 
-def _words(network: Any, original: Transformer) -> NDArray[np.float16]:
-    """Return a vector for each token: the model's, less the mean of all, weighted by how rare the token is.
+def _words(network: Any, original: Transformer) -> Vectors:
+    """Return a short vector for each token: the model's, less the mean of all, weighted by how rare the token is.
 
-    Vocabularies are ordered by how often a token was seen, so log(rank) stands in for its inverse frequency
-    (Zipf's law), as in Model2Vec.
+    Method: Tulkens & van Dongen, Model2Vec (2024). Vocabularies are ordered by how often a token was seen, so
+    log(rank) stands in for its inverse frequency (Zipf's law); of the dimensions, the 128 along which the vectors
+    differ most are kept (principal components).
     """
     reader = original.tokenizer
     size = reader.get_vocab_size()
@@ -100,7 +102,9 @@ def _words(network: Any, original: Transformer) -> NDArray[np.float16]:
     vectors = run_batches(network, ids, original.dimension)
     vectors -= vectors.mean(axis=0)
     vectors *= np.log(1 + np.arange(size, dtype=np.float32))[:, None]
-    return vectors.astype(np.float16)
+    _, directions = np.linalg.eigh(vectors.T @ vectors)
+    short: Vectors = np.ascontiguousarray(vectors @ directions[:, ::-1][:, :WORD_DIMENSIONS], np.float32)
+    return short
 
 
 if __name__ == "__main__":

@@ -563,7 +563,7 @@ LOGGING: dict[str, Any] = {
 
 
 def serve(library: Library, host: str, port: int) -> None:
-    """Serve a library over HTTP until interrupted; port 0 takes a free one. Exits with 1 when it cannot listen there."""
+    """Serve a library over HTTP until interrupted; port 0 takes a free one. Exits with 1 when it cannot listen."""
     import uvicorn
 
     config = uvicorn.Config(
@@ -578,7 +578,8 @@ def serve(library: Library, host: str, port: int) -> None:
     try:  # uvicorn itself would exit with 3, which means something else here
         listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as fault:
-        log.error("searchsvc: cannot listen on http://%s:%d: %s", named, port, fault.strerror)
+        why = str(fault.strerror).partition(" (while")[0]  # the address again
+        log.error("searchsvc: cannot listen on http://%s:%d: %s", named, port, why)
         raise SystemExit(1) from fault
     taken = listener.getsockname()[1]
 

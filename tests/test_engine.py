@@ -1,0 +1,753 @@
+"""What every engine owes: the same candidates as a search by hand, whatever came, went, broke or was filtered out.
+
+Each test is given its engine by `make_engine`; another engine joins by one more entry in ENGINES.
+"""
+
+import json
+import math
+import re
+import shutil
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from searchsvc.engines import Engine, Filter, Snapshot
+from searchsvc.engines.local import LocalEngine, dense
+from searchsvc.errors import DamagedIndex
+from searchsvc.library import Library
+from searchsvc.questions import ask
+
+DIMENSION = 16
+ENGINES = {"local": lambda folder: LocalEngine(folder, DIMENSION, "model")}
+ANY = Filter()
+DAY = datetime(2024, 6, 18, 12, tzinfo=UTC)
+TICK = timedelta(microseconds=1)
+
+Shelf = Any  # see conftest
+
+
+@pytest.fixture(params=ENGINES)
+def make_engine(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Engine]:
+    """Make an engine over the one folder of this test, as a process of its own would."""
+    return lambda: ENGINES[request.param](tmp_path / "local")
+
+
+@pytest.fixture
+def engine(make_engine: Callable[[], Engine]) -> Engine:
+    return make_engine()
+
+
+def followed(engine: Engine, shelf: Shelf) -> Snapshot:
+    engine.follow(shelf.catalogue)
+    return engine.snapshot(shelf.catalogue)
+
+
+def words(question: str) -> tuple[str, ...]:
+    return ask(question).words
+
+
+def spoken(shelf: Shelf, snapshot: Snapshot, question: str, allowed: Filter = ANY) -> list[str]:
+    """Return the ids that the words of a question find, best first."""
+    return shelf.ids(snapshot.lexical(words(question), 100, allowed).articles)
+
+
+def near(shelf: Shelf, snapshot: Snapshot, allowed: Filter = ANY) -> set[str]:
+    """Return the ids of everything that a dense search lets through."""
+    return set(shelf.ids(snapshot.dense(shelf.vector("anything"), 100, allowed).articles))
+
+
+def both(shelf: Shelf, snapshot: Snapshot, allowed: Filter = ANY) -> set[str]:
+    """Return what both retrievers let through, of articles that all hold the word `news`."""
+    by_vector, by_word = near(shelf, snapshot, allowed), set(spoken(shelf, snapshot, "news", allowed))
+    assert by_vector == by_word
+    return by_vector
+
+
+def by_hand(shelf: Shelf, vector: np.ndarray, k: int, let: Callable[[int], bool]) -> tuple[list[int], list[float]]:
+    """Search all vectors of the catalogue one by one; articles' rows and passages' rows are the same on a shelf."""
+    added, _ = shelf.catalogue.changes(0, shelf.catalogue.generation())
+    rows = shelf.catalogue.rows(added)
+    kept = np.array([let(row) for row in rows.articles.tolist()], bool)
+    cosines = rows.vectors[kept].astype(np.float32) @ vector
+    best = np.argsort(-cosines, kind="stable")[:k]
+    return rows.rows[kept][best].tolist(), cosines[best].tolist()
+
+
+# Dense
+
+
+@pytest.fixture
+def thousands(shelf: Shelf) -> Shelf:
+    def facts(number: int) -> dict[str, object]:
+        wide = "half" if number % 2 else "rest"
+        source = "one in a thousand" if number % 1_000 == 7 else "three in a hundred" if number % 33 == 0 else None
+        return {"source": source, "language": wide, "published": DAY + timedelta(hours=number)}
+
+    shelf.put_all((f"a{number}", f"news {number}", facts(number)) for number in range(3_000))
+    shelf.remove(*(f"a{number}" for number in range(11, 3_000, 50)))
+    return shelf
+
+
+FILTERS = {
+    "all": ANY,
+    "half": Filter(languages=frozenset({"HALF"})),
+    "3 %": Filter(sources=frozenset({"Three in a hundred"})),
+    "0.1 %": Filter(sources=frozenset({"one in a thousand"})),
+    "nothing": Filter(sources=frozenset({"nobody"})),
+    "a week": Filter(after=DAY + timedelta(days=30), before=DAY + timedelta(days=37)),
+    "a week of one source": Filter(after=DAY + timedelta(days=30), sources=frozenset({"three in a hundred"})),
+}
+
+
+def lets(entry: Any, allowed: Filter) -> bool:
+    return (
+        (allowed.after is None or (entry.published is not None and entry.published >= allowed.after))
+        and (allowed.before is None or (entry.published is not None and entry.published <= allowed.before))
+        and (allowed.as_of is None or entry.published is None or entry.published <= allowed.as_of)
+        and (not allowed.sources or (entry.source or "").casefold() in {one.casefold() for one in allowed.sources})
+        and (not allowed.languages or entry.language in {one.casefold() for one in allowed.languages})
+    )
+
+
+def test_dense_finds_what_a_search_by_hand_finds_under_every_filter(thousands: Shelf, engine: Engine) -> None:
+    snapshot = followed(engine, thousands)
+    entries = thousands.catalogue.articles(range(1, 3_001))
+    assert (snapshot.passages, snapshot.articles, len(entries)) == (2_940, 2_940, 2_940)
+    for name, allowed in FILTERS.items():
+        let = {row for row, entry in entries.items() if lets(entry, allowed)}
+        for number in range(5):
+            vector = thousands.vector(f"question {number}")
+            rows, cosines = by_hand(thousands, vector, 10, let.__contains__)
+            found = snapshot.dense(vector, 10, allowed)
+            assert (name, found.rows.tolist()) == (name, rows)
+            assert found.articles.tolist() == rows
+            np.testing.assert_allclose(found.scores, cosines, atol=1e-5)
+
+
+def test_both_retrievers_obey_the_same_filter_of_any_width(thousands: Shelf, engine: Engine) -> None:
+    snapshot = followed(engine, thousands)
+    entries = thousands.catalogue.articles(range(1, 3_001))
+    for name, allowed in FILTERS.items():
+        expected = sorted(row for row, entry in entries.items() if lets(entry, allowed))
+        by_vector = snapshot.dense(thousands.vector("q"), 5_000, allowed)
+        by_word = snapshot.lexical(words("news"), 5_000, allowed)
+        assert (name, sorted(by_vector.rows.tolist())) == (name, expected)
+        assert (name, sorted(by_word.rows.tolist())) == (name, expected)
+
+
+def test_candidates_come_with_falling_scores_and_the_types_they_promise(thousands: Shelf, engine: Engine) -> None:
+    snapshot = followed(engine, thousands)
+    for found in (snapshot.dense(thousands.vector("q"), 50, ANY), snapshot.lexical(words("news 17"), 50, ANY)):
+        assert (found.rows.dtype, found.articles.dtype, found.scores.dtype) == (np.int64, np.int64, np.float32)
+        assert found.rows.shape == found.articles.shape == found.scores.shape == (50,)
+        assert found.scores.tolist() == sorted(found.scores.tolist(), reverse=True)
+        assert len(set(found.rows.tolist())) == 50
+
+
+def test_an_empty_index_finds_nothing_and_says_so(shelf: Shelf, engine: Engine) -> None:
+    snapshot = followed(engine, shelf)
+    for allowed in (ANY, Filter(as_of=DAY), Filter(after=DAY, sources=frozenset({"a"}))):
+        for found in (snapshot.dense(shelf.vector("q"), 10, allowed), snapshot.lexical(("news",), 10, allowed)):
+            assert (found.rows.tolist(), found.articles.tolist(), found.scores.tolist()) == ([], [], [])
+    assert (snapshot.generation, snapshot.passages, snapshot.articles, snapshot.updated) == (0, 0, 0, None)
+    assert snapshot.frequencies(["news"]) == [0]
+
+
+def test_an_index_that_is_emptied_again_finds_nothing(shelf: Shelf, engine: Engine) -> None:
+    shelf.put("a", "news")
+    followed(engine, shelf)
+    shelf.remove("a")
+    snapshot = followed(engine, shelf)
+    assert both(shelf, snapshot) == set()
+    assert (snapshot.generation, snapshot.passages, snapshot.articles) == (2, 0, 0)
+
+
+def test_a_snapshot_says_what_it_holds(shelf: Shelf, engine: Engine) -> None:
+    shelf.put_all([("a", "news", {}), ("b", "news", {})])
+    snapshot = followed(engine, shelf)
+    assert (snapshot.generation, snapshot.articles, snapshot.passages) == (2, 2, 2)
+    assert snapshot.updated == shelf.catalogue.changed_at(2)
+    assert engine.snapshot(shelf.catalogue) is snapshot
+
+
+# Lexical
+
+
+def bm25(frequency: int, length: int, average: float, holding: int, passages: int) -> float:
+    """BM25 as Robertson and Zaragoza give it, k1 = 1.2, b = 0.75, with Lucene's idf, which is never negative."""
+    idf = math.log(1 + (passages - holding + 0.5) / (holding + 0.5))
+    return idf * frequency * 2.2 / (frequency + 1.2 * (0.25 + 0.75 * length / average))
+
+
+def test_scores_are_bm25_to_the_last_digits(shelf: Shelf, engine: Engine) -> None:
+    shelf.put_all(
+        [
+            ("twice", "flood flood town", {}),
+            ("once", "flood in the old town hall", {}),
+            ("none", "wind storm", {}),
+            ("other", "river", {}),
+        ]
+    )
+    snapshot = followed(engine, shelf)
+    average = (3 + 6 + 2 + 1) / 4
+    found = snapshot.lexical(words("flood"), 10, ANY)
+    assert shelf.ids(found.articles) == ["twice", "once"]
+    np.testing.assert_allclose(found.scores, [bm25(2, 3, average, 2, 4), bm25(1, 6, average, 2, 4)], rtol=1e-5)
+    found = snapshot.lexical(words("flood river"), 10, ANY)
+    expected = {
+        "twice": bm25(2, 3, average, 2, 4),
+        "once": bm25(1, 6, average, 2, 4),
+        "other": bm25(1, 1, average, 1, 4),
+    }
+    assert dict(zip(shelf.ids(found.articles), found.scores.tolist(), strict=True)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_filter_leaves_scores_as_they_are(shelf: Shelf, engine: Engine) -> None:
+    shelf.put_all([(name, "flood town", {"source": name, "published": DAY, "language": "en"}) for name in "abc"])
+    snapshot = followed(engine, shelf)
+    plain = snapshot.lexical(words("flood"), 10, ANY).scores.tolist()
+    narrow = Filter(DAY, DAY, DAY, frozenset({"a", "b"}), frozenset({"en"}))
+    found = snapshot.lexical(words("flood"), 10, narrow)
+    assert sorted(shelf.ids(found.articles)) == ["a", "b"]
+    assert found.scores.tolist() == pytest.approx(plain[:2])
+
+
+def test_words_of_the_title_count(shelf: Shelf, engine: Engine) -> None:
+    shelf.put("a", "The town is under water.", title="Floods in Bavaria")
+    shelf.put("b", "The town is dry.", title="Sunshine")
+    snapshot = followed(engine, shelf)
+    assert spoken(shelf, snapshot, "bavaria") == ["a"]
+    assert spoken(shelf, snapshot, "flood") == ["a"]
+    assert spoken(shelf, snapshot, "sunshine") == ["b"]
+
+
+def test_words_match_without_case_accents_and_english_endings(shelf: Shelf, engine: Engine) -> None:
+    shelf.put("a", "Élections présidentielles")
+    shelf.put("b", "The president was NEGOTIATING")
+    snapshot = followed(engine, shelf)
+    assert spoken(shelf, snapshot, "elections") == ["a"]
+    assert spoken(shelf, snapshot, "PRÉSIDENTIELLES") == ["a"]
+    assert spoken(shelf, snapshot, "who negotiates?") == ["b"]
+
+
+def test_a_question_of_stop_words_alone_is_still_answered(shelf: Shelf, engine: Engine) -> None:
+    shelf.put("a", "To be or not to be.")
+    shelf.put("b", "Nothing of the kind.")
+    snapshot = followed(engine, shelf)
+    assert spoken(shelf, snapshot, "to be or not to be") == ["a"]
+    assert spoken(shelf, snapshot, "The Who") == ["b"]
+
+
+def test_a_word_that_nobody_wrote_finds_nothing(shelf: Shelf, engine: Engine) -> None:
+    shelf.put("a", "news")
+    snapshot = followed(engine, shelf)
+    assert spoken(shelf, snapshot, "xyzzy") == []
+    assert snapshot.lexical((), 10, ANY).rows.tolist() == []
+    assert spoken(shelf, snapshot, "?!… --- ()") == []
+    assert spoken(shelf, snapshot, "news xyzzy") == ["a"]
+
+
+@pytest.mark.parametrize(
+    "question",
+    ['"', "(", "source:bbc", "title:", "news AND NOT (", "ne*", "/n.*/", "news~2", "+news -news", "*", "[a TO z]", "\\",
+     "body:[* TO *]", "'; DROP TABLE articles; --", "^2", "news:news"],
+)  # fmt: skip
+def test_the_syntax_of_query_languages_is_plain_text(shelf: Shelf, engine: Engine, question: str) -> None:
+    shelf.put("a", "news", source="bbc")
+    shelf.put("b", "elsewhere", source="bbc")
+    snapshot = followed(engine, shelf)
+    assert spoken(shelf, snapshot, question) == (["a"] if re.search(r"\bnews\b", question) else [])
+
+
+def test_frequencies_count_the_passages_that_hold_a_word(shelf: Shelf, engine: Engine) -> None:
+    shelf.put_all([("a", "flood flood", {}), ("b", "flood", {"title": "flood"}), ("c", "town", {"title": "Floods"})])
+    snapshot = followed(engine, shelf)
+    assert snapshot.frequencies(words("flood town xyzzy")) == [3, 1, 0]
+    assert snapshot.frequencies([]) == []
+
+
+@pytest.mark.bug
+def test_frequencies_forget_what_was_removed(shelf: Shelf, engine: Engine) -> None:
+    shelf.put_all([("a", "flood", {}), ("b", "flood", {}), ("c", "town", {})])
+    followed(engine, shelf)
+    shelf.remove("a")
+    assert followed(engine, shelf).frequencies(words("flood town")) == [1, 1]
+
+
+# Filters
+
+
+@pytest.fixture
+def dated(shelf: Shelf, engine: Engine) -> Snapshot:
+    shelf.put_all(
+        [
+            ("early", "news", {"published": DAY - TICK}),
+            ("noon", "news", {"published": DAY}),
+            ("late", "news", {"published": DAY + TICK}),
+            ("titanic", "news", {"published": datetime(1912, 4, 15, tzinfo=UTC)}),
+            ("undated", "news", {}),
+        ]
+    )
+    return followed(engine, shelf)
+
+
+@pytest.mark.parametrize(
+    ("allowed", "expected"),
+    [
+        (Filter(after=DAY), {"noon", "late"}),
+        (Filter(before=DAY), {"titanic", "early", "noon"}),
+        (Filter(after=DAY, before=DAY), {"noon"}),
+        (Filter(as_of=DAY), {"titanic", "early", "noon", "undated"}),
+        (Filter(as_of=DAY + TICK), {"titanic", "early", "noon", "late", "undated"}),
+        (Filter(as_of=DAY, after=DAY), {"noon"}),
+        (Filter(as_of=datetime(1900, 1, 1, tzinfo=UTC)), {"undated"}),
+        (Filter(before=datetime(1969, 12, 31, tzinfo=UTC)), {"titanic"}),
+        (Filter(after=datetime(1, 1, 1, tzinfo=UTC)), {"titanic", "early", "noon", "late"}),
+        (Filter(before=datetime(9999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)), {"titanic", "early", "noon", "late"}),
+        (Filter(as_of=datetime(9999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)),
+         {"titanic", "early", "noon", "late", "undated"}),
+        (Filter(after=DAY + TICK, before=DAY), set()),
+    ],
+)  # fmt: skip
+def test_periods_are_inclusive_and_only_as_of_keeps_the_undated(
+    shelf: Shelf, dated: Snapshot, allowed: Filter, expected: set[str]
+) -> None:
+    assert both(shelf, dated, allowed) == expected
+
+
+def test_the_latest_article_may_lie_in_the_fresh_part(shelf: Shelf, engine: Engine) -> None:
+    shelf.put("old", "news", published=DAY)
+    followed(engine, shelf)
+    shelf.put("new", "news", published=DAY + timedelta(days=9))
+    snapshot = followed(engine, shelf)
+    assert both(shelf, snapshot, Filter(as_of=DAY + timedelta(days=1))) == {"old"}
+    assert both(shelf, snapshot, Filter(after=DAY + timedelta(days=1))) == {"new"}
+
+
+@pytest.fixture
+def sourced(shelf: Shelf, engine: Engine) -> Snapshot:
+    shelf.put_all(
+        [
+            ("a", "news", {"source": "www.Example.org", "language": "en"}),
+            ("b", "news", {"source": "example.ORG", "language": "DE"}),
+            ("c", "news", {"source": "STRASSE", "language": "de"}),
+            ("d", "news", {"source": "The New York Times"}),
+            ("e", "news", {}),
+        ]
+    )
+    return followed(engine, shelf)
+
+
+@pytest.mark.parametrize(
+    ("sources", "languages", "expected"),
+    [
+        ({"example.org"}, set(), {"a", "b"}),
+        ({"WWW.EXAMPLE.ORG"}, set(), {"a", "b"}),
+        ({"straße"}, set(), {"c"}),
+        ({"the new york times", "strasse"}, set(), {"c", "d"}),
+        ({"the new york"}, set(), set()),
+        ({"new"}, set(), set()),
+        (set(), {"de"}, {"b", "c"}),
+        (set(), {"EN", "De"}, {"a", "b", "c"}),
+        ({"Example.org"}, {"de"}, {"b"}),
+        ({"nobody"}, {"de"}, set()),
+    ],
+)
+def test_sources_and_languages_are_whole_names_without_case(
+    shelf: Shelf, sourced: Snapshot, sources: set[str], languages: set[str], expected: set[str]
+) -> None:
+    allowed = Filter(sources=frozenset(sources), languages=frozenset(languages))
+    assert both(shelf, sourced, allowed) == expected
+
+
+@pytest.mark.bug
+@pytest.mark.parametrize("name", ["", "www."])
+def test_an_empty_name_is_not_the_name_of_what_has_none(shelf: Shelf, sourced: Snapshot, name: str) -> None:
+    assert both(shelf, sourced, Filter(sources=frozenset({name}))) == set()
+    assert both(shelf, sourced, Filter(languages=frozenset({name}))) == set()
+
+
+# What comes and goes
+
+
+@pytest.fixture
+def small_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a new file be worth writing after three changed passages."""
+    monkeypatch.setattr(dense, "FRESH_MOST", 2)
+
+
+def test_removals_really_remove_from_file_and_fresh_part(shelf: Shelf, engine: Engine) -> None:
+    shelf.put_all([(name, "news", {}) for name in "abc"])
+    followed(engine, shelf)  # in the file
+    shelf.put_all([(name, "news", {}) for name in "de"])
+    assert both(shelf, followed(engine, shelf)) == set("abcde")  # d and e in memory
+    shelf.remove("b", "d")
+    snapshot = followed(engine, shelf)
+    assert both(shelf, snapshot) == {"a", "c", "e"}
+    assert (snapshot.passages, snapshot.articles, snapshot.generation) == (3, 3, 7)
+
+
+def test_a_changed_article_is_found_by_its_new_words_only(shelf: Shelf, engine: Engine) -> None:
+    shelf.put("a", "news of floods")
+    followed(engine, shelf)
+    row = shelf.put("a", "news of fires")
+    snapshot = followed(engine, shelf)
+    assert spoken(shelf, snapshot, "floods") == []
+    assert snapshot.lexical(words("fires"), 10, ANY).articles.tolist() == [row]
+    found = snapshot.dense(shelf.vector("a news of fires"), 10, ANY)
+    assert found.articles.tolist() == [row]
+    assert found.scores.tolist() == pytest.approx([1.0], abs=1e-3)
+
+
+def test_an_article_that_came_and_went_between_two_looks_is_never_found(shelf: Shelf, engine: Engine) -> None:
+    shelf.put("a", "news")
+    followed(engine, shelf)
+    shelf.put("b", "news")
+    shelf.remove("b")
+    snapshot = followed(engine, shelf)
+    assert both(shelf, snapshot) == {"a"}
+    assert snapshot.passages == 1
+
+
+@pytest.mark.usefixtures("small_files")
+def test_an_old_snapshot_keeps_answering_unchanged_while_files_are_replaced(
+    shelf: Shelf, engine: Engine, tmp_path: Path
+) -> None:
+    shelf.put_all([(f"a{number}", f"news {number}", {}) for number in range(20)])
+    old = followed(engine, shelf)
+    vector = shelf.vector("q")
+
+    def said(snapshot: Snapshot) -> list[list[float]]:
+        found = [snapshot.dense(vector, 99, ANY), snapshot.lexical(words("news"), 99, ANY)]
+        return [part for one in found for part in (one.rows.tolist(), one.articles.tolist(), one.scores.tolist())]
+
+    before, files = said(old), set(tmp_path.glob("local/dense-*"))
+    for number in range(0, 20, 2):
+        shelf.remove(f"a{number}")
+        shelf.put_all([(f"b{number}{n}", "news", {}) for n in range(5)])
+        assert followed(engine, shelf).generation == 20 + 6 * (number // 2 + 1)
+    assert not files & set(tmp_path.glob("local/dense-*"))
+    shutil.rmtree(tmp_path / "local")
+    assert said(old) == before
+    assert (old.generation, old.passages, old.articles) == (20, 20, 20)
+
+
+@pytest.mark.usefixtures("small_files")
+def test_a_grown_fresh_part_becomes_a_new_file_and_the_old_ones_go(
+    shelf: Shelf, engine: Engine, tmp_path: Path
+) -> None:
+    def files() -> list[str]:
+        return sorted(path.name for path in (tmp_path / "local").glob("*dense*"))
+
+    shelf.put("a", "news")
+    followed(engine, shelf)
+    first = ["dense-000000000001.faiss", "dense-000000000001.npy", "dense.json"]
+    assert files() == first
+    shelf.put_all([("b", "news", {}), ("c", "news", {})])
+    assert both(shelf, followed(engine, shelf)) == set("abc")
+    assert files() == first
+    shelf.put("d", "news")
+    snapshot = followed(engine, shelf)
+    assert files() == ["dense-000000000004.faiss", "dense-000000000004.npy", "dense.json"]
+    assert both(shelf, snapshot) == set("abcd")
+    assert (snapshot.generation, snapshot.passages) == (4, 4)
+    shelf.remove("a", "b", "c")
+    assert both(shelf, followed(engine, shelf)) == {"d"}
+    assert files() == ["dense-000000000007.faiss", "dense-000000000007.npy", "dense.json"]
+
+
+@pytest.mark.usefixtures("small_files")
+def test_an_engine_elsewhere_sees_what_the_writer_took_over(shelf: Shelf, make_engine: Callable[[], Engine]) -> None:
+    writer, reader = make_engine(), make_engine()
+    expected: set[str] = set()
+    for number in range(8):
+        shelf.put(f"a{number}", "news")
+        expected.add(f"a{number}")
+        if number % 3 == 2:
+            shelf.remove(f"a{number - 1}")
+            expected.remove(f"a{number - 1}")
+        writer.follow(shelf.catalogue)
+        snapshot = reader.snapshot(shelf.catalogue)
+        assert both(shelf, snapshot) == expected
+        assert snapshot.generation == shelf.catalogue.generation()
+
+
+def test_what_is_not_taken_over_yet_is_not_found_and_what_is_removed_is_gone_at_once(
+    shelf: Shelf, make_engine: Callable[[], Engine]
+) -> None:
+    shelf.put_all([("a", "news", {}), ("b", "news", {})])
+    followed(make_engine(), shelf)
+    shelf.put("c", "news")
+    shelf.remove("b")
+    snapshot = make_engine().snapshot(shelf.catalogue)
+    assert snapshot.generation == 2
+    assert near(shelf, snapshot) == {"a"}
+
+
+# Crashes and damage
+
+
+def test_a_crash_before_the_lexical_number_is_recorded_leaves_no_duplicates(
+    shelf: Shelf, make_engine: Callable[[], Engine], tmp_path: Path
+) -> None:
+    shelf.put_all([("a", "news", {}), ("b", "news", {})])
+    followed(make_engine(), shelf)
+    record = tmp_path / "local/lexical.json"
+    before = record.read_bytes()
+    shelf.put("c", "news")
+    shelf.put("a", "news again")
+    shelf.remove("b")
+    followed(make_engine(), shelf)
+    record.write_bytes(before)
+    snapshot = followed(make_engine(), shelf)
+    found = snapshot.lexical(words("news"), 100, ANY)
+    assert sorted(shelf.ids(found.articles)) == ["a", "c"]
+    assert len(set(found.rows.tolist())) == 2
+    assert both(shelf, snapshot) == {"a", "c"}
+    assert make_engine().check(shelf.catalogue) == []  # type: ignore[attr-defined]
+
+
+@pytest.mark.usefixtures("small_files")
+def test_a_crash_before_the_new_dense_files_are_in_force_leaves_the_old_ones(
+    shelf: Shelf, make_engine: Callable[[], Engine], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf.put("a", "news")
+    followed(make_engine(), shelf)
+    shelf.put_all([(name, "news", {}) for name in "bcde"])
+
+    def crash(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(dense, "replace", crash)
+        with pytest.raises(KeyboardInterrupt):
+            make_engine().follow(shelf.catalogue)
+    assert json.loads((tmp_path / "local/dense.json").read_text())["generation"] == 1
+    assert both(shelf, make_engine().snapshot(shelf.catalogue)) == set("abcde")
+    assert both(shelf, followed(make_engine(), shelf)) == set("abcde")
+    assert sorted(path.name for path in (tmp_path / "local").glob("dense-*")) == [
+        "dense-000000000005.faiss",
+        "dense-000000000005.npy",
+    ]
+
+
+def mended(shelf: Shelf, make_engine: Callable[[], Engine]) -> set[str]:
+    """Answer as a process does that finds these files: what cannot be used is made anew first."""
+    engine = make_engine()
+    try:
+        snapshot = engine.snapshot(shelf.catalogue)
+    except DamagedIndex:
+        snapshot = followed(make_engine(), shelf)
+    assert snapshot.generation == shelf.catalogue.generation()
+    assert snapshot.passages == shelf.catalogue.counts().passages
+    return both(shelf, snapshot)
+
+
+def worn(shelf: Shelf, make_engine: Callable[[], Engine]) -> None:
+    """Fill a shelf in two commits with something removed, so that every kind of file is there."""
+    shelf.put_all([(f"a{number}", f"news {number}", {"published": DAY}) for number in range(12)])
+    followed(make_engine(), shelf)
+    shelf.remove("a3")
+    shelf.put("b", "news")
+    followed(make_engine(), shelf)
+
+
+LIVING = {f"a{number}" for number in range(12) if number != 3} | {"b"}
+
+
+@pytest.mark.bug
+@pytest.mark.parametrize("harm", ["deleted", "emptied", "halved", "garbage"])
+def test_any_file_of_the_index_that_is_lost_or_cut_is_made_anew(
+    shelf: Shelf, make_engine: Callable[[], Engine], tmp_path: Path, harm: str
+) -> None:
+    worn(shelf, make_engine)
+    folder, whole = tmp_path / "local", tmp_path / "whole"
+    shutil.copytree(folder, whole)
+    wrong: dict[str, object] = {}
+    for name in sorted(str(file.relative_to(whole)) for file in whole.rglob("*") if file.is_file()):
+        shutil.rmtree(folder)
+        shutil.copytree(whole, folder)
+        victim = folder / name
+        data = victim.read_bytes()
+        victim.unlink()
+        if harm != "deleted":
+            victim.write_bytes({"emptied": b"", "halved": data[: len(data) // 2], "garbage": b"\xa5" * 999}[harm])
+        try:
+            if (found := mended(shelf, make_engine)) != LIVING:
+                wrong[victim.suffix or name] = sorted(LIVING ^ found)
+        except BaseException as error:  # noqa: BLE001  tantivy's panics are no Exceptions
+            wrong[victim.suffix or name] = repr(error)[:120]
+    assert wrong == {}
+
+
+@pytest.mark.bug
+def test_a_flipped_bit_anywhere_never_gives_a_wrong_answer(
+    shelf: Shelf, make_engine: Callable[[], Engine], tmp_path: Path
+) -> None:
+    worn(shelf, make_engine)
+    folder, whole = tmp_path / "local", tmp_path / "whole"
+    shutil.copytree(folder, whole)
+    wrong: dict[str, object] = {}
+    for name in sorted(str(file.relative_to(whole)) for file in whole.rglob("*") if file.stat().st_size):
+        if (whole / name).is_dir():
+            continue
+        for share in (0.1, 0.4, 0.7):
+            shutil.rmtree(folder)
+            shutil.copytree(whole, folder)
+            victim = folder / name
+            data = bytearray(victim.read_bytes())
+            data[int(len(data) * share)] ^= 1
+            victim.write_bytes(data)
+            try:
+                if (found := mended(shelf, make_engine)) != LIVING:
+                    wrong[f"{victim.suffix} {share}"] = sorted(LIVING ^ found)
+            except BaseException as error:  # noqa: BLE001  tantivy's panics are no Exceptions
+                wrong[f"{victim.suffix} {share}"] = repr(error)[:120]
+    assert wrong == {}
+
+
+@pytest.mark.bug
+@pytest.mark.parametrize("name", ["dense.json", "lexical.json"])
+def test_no_flipped_bit_in_a_record_of_what_is_in_force_is_believed(
+    shelf: Shelf, make_engine: Callable[[], Engine], tmp_path: Path, name: str
+) -> None:
+    worn(shelf, make_engine)
+    file = tmp_path / "local" / name
+    whole = file.read_bytes()
+    wrong = []
+    for place in range(len(whole)):
+        data = bytearray(whole)
+        data[place] ^= 1
+        file.write_bytes(data)
+        try:
+            snapshot = make_engine().snapshot(shelf.catalogue)
+        except DamagedIndex:
+            continue
+        except Exception as error:  # noqa: BLE001  whatever else it is, it is wrong
+            wrong.append((place, repr(error)[:80]))
+            continue
+        rows = snapshot.dense(shelf.vector("q"), 100, ANY).rows.tolist()
+        if sorted(shelf.ids(rows)) != sorted(LIVING) or snapshot.generation != shelf.catalogue.generation():
+            wrong.append((place, bytes(data[max(0, place - 14) : place + 3]).decode(errors="replace")))
+    assert wrong == []
+
+
+def test_the_whole_folder_may_be_deleted(shelf: Shelf, make_engine: Callable[[], Engine], tmp_path: Path) -> None:
+    worn(shelf, make_engine)
+    shutil.rmtree(tmp_path / "local")
+    assert mended(shelf, make_engine) == LIVING
+
+
+def test_an_index_that_is_ahead_of_its_catalogue_is_made_anew(
+    shelf: Shelf, make_engine: Callable[[], Engine], tmp_path: Path
+) -> None:
+    worn(shelf, make_engine)
+    other = type(shelf)(tmp_path / "other.sqlite3")
+    other.put("z", "news")
+    assert mended(other, make_engine) == {"z"}
+
+
+@pytest.mark.bug
+def test_the_files_of_another_catalogue_are_never_believed(
+    shelf: Shelf, make_engine: Callable[[], Engine], tmp_path: Path
+) -> None:
+    """As after deleting a damaged catalogue, or putting back an older one, and indexing again."""
+    shelf.put_all([("a", "floods news", {}), ("b", "fires news", {})])
+    followed(make_engine(), shelf)
+    other = type(shelf)(tmp_path / "other.sqlite3")
+    other.put_all([("x", "elections news", {}), ("y", "football news", {}), ("z", "weather news", {})])
+    snapshot = followed(make_engine(), other)
+    assert spoken(other, snapshot, "floods") == []
+    assert spoken(other, snapshot, "elections") == ["x"]
+    found = snapshot.dense(other.vector("y football news"), 1, ANY)
+    assert other.ids(found.articles) == ["y"]
+
+
+def test_vectors_of_another_model_are_not_searched(shelf: Shelf, tmp_path: Path) -> None:
+    shelf.put("a", "news")
+    followed(LocalEngine(tmp_path / "local", DIMENSION, "model"), shelf)
+    with pytest.raises(DamagedIndex, match="another model"):
+        LocalEngine(tmp_path / "local", DIMENSION, "other").snapshot(shelf.catalogue)
+    with pytest.raises(DamagedIndex, match="does not hold what it says"):
+        LocalEngine(tmp_path / "local", 8, "model").snapshot(shelf.catalogue)
+
+
+# Through the library: mending embeds nothing
+
+
+def filled(library: Library, folder: Path) -> None:
+    folder.mkdir()
+    records = [{"id": str(n), "title": f"Report {n}", "text": f"The committee met again on day {n}."} for n in range(9)]
+    (folder / "news.jsonl").write_text("\n".join(map(json.dumps, records)))
+    library.index([folder])
+
+
+def answers(library: Library) -> list[str]:
+    return sorted(hit.article.key for hit in library.search("committee").hits)
+
+
+@pytest.mark.parametrize("name", ["dense.json", "dense-*.faiss", "dense-*.npy", "lexical/meta.json", "lexical"])
+def test_a_search_mends_the_index_without_embedding(
+    open_library: Callable[[], Library], words: Any, tmp_path: Path, name: str
+) -> None:
+    filled(open_library(), tmp_path / "news")
+    embedded = list(words.embedded)
+    (victim,) = (tmp_path / "index/local").glob(name)
+    if victim.is_dir():
+        shutil.rmtree(victim)
+    else:
+        victim.write_bytes(b"damaged")
+    assert answers(open_library()) == list("012345678")
+    assert open_library().verify() == []
+    assert words.embedded == embedded
+
+
+@pytest.mark.bug
+def test_a_search_mends_an_index_whose_lexical_number_is_lost(
+    open_library: Callable[[], Library], tmp_path: Path
+) -> None:
+    filled(open_library(), tmp_path / "news")
+    (tmp_path / "index/local/lexical.json").unlink()
+    results = open_library().search("committee")
+    assert results.pending == 0
+    assert [hit.why.lexical_rank > 0 for hit in results.hits] == [True] * 9
+
+
+@pytest.mark.bug
+def test_searches_while_the_index_is_made_anew_find_all_that_there_is(
+    open_library: Callable[[], Library], tmp_path: Path
+) -> None:
+    library = open_library()
+    filled(library, tmp_path / "news")
+    wrong: list[object] = []
+    done = threading.Event()
+
+    def ask_on() -> None:
+        asker = open_library_again()
+        while not done.is_set():
+            try:
+                results = asker.search("committee")
+                if len(results.hits) != 9 or any(not hit.why.lexical_rank for hit in results.hits):
+                    wrong.append([(hit.article.key, hit.why.lexical_rank) for hit in results.hits])
+            except Exception as error:  # noqa: BLE001  whatever it is, it is wrong
+                wrong.append(repr(error))
+
+    def open_library_again() -> Library:
+        return Library(library.settings)
+
+    threads = [threading.Thread(target=ask_on) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(5):
+            library.rebuild()
+    finally:
+        done.set()
+        for thread in threads:
+            thread.join(60)
+    assert wrong[:3] == []

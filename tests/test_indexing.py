@@ -1,0 +1,485 @@
+"""Indexing: the catalogue is in step with the sources after every run, and no run does twice what was done."""
+
+import json
+import os
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from searchsvc import indexing
+from searchsvc.articles import Article, Problem, article_id
+from searchsvc.catalogue import Catalogue, Entry
+from searchsvc.indexing import Indexer, Report
+from searchsvc.passages import Splitter
+
+Words = Any  # see conftest
+
+
+class Desk:
+    """A catalogue, and a new indexer over it for each run, with passages of at most 40 tokens."""
+
+    def __init__(self, folder: Path, embedder: Words) -> None:
+        self.catalogue = Catalogue(folder / "catalogue.sqlite3", create=True)
+        self.embedder = embedder
+        self.news = folder / "news"
+        self.news.mkdir()
+
+    def indexer(self) -> Indexer:
+        splitter = Splitter(self.embedder.tokenizer, budget=40, longest=self.embedder.longest)
+        return Indexer(self.catalogue, self.embedder, splitter, 1_000_000)
+
+    def files(self, *paths: Path) -> Report:
+        return self.indexer().files(paths or [self.news], lambda *_: None)
+
+    def articles(self, *articles: Article | Problem) -> Report:
+        return self.indexer().articles(articles)
+
+    def lines(self, name: str, *records: dict[str, str]) -> Path:
+        """Write JSON Lines; a later time than before, so that the file counts as changed."""
+        file = self.news / name
+        later = file.stat().st_mtime_ns + 10**9 if file.exists() else None
+        file.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
+        if later:
+            os.utime(file, ns=(later, later))
+        return file
+
+    def entry(self, key: str) -> Entry:
+        (ident,) = self.catalogue.ids_of(key)
+        found = self.catalogue.article(ident)
+        assert found is not None
+        return found
+
+    def keys(self) -> list[str]:
+        """Return the keys of all articles, from the change log's rows."""
+        added, _ = self.catalogue.changes(0, self.catalogue.generation())
+        return sorted(entry.key for entry in self.catalogue.articles(added).values())
+
+    def passages(self, key: str) -> list[str]:
+        entry = self.entry(key)
+        found = [one.passage for one in self.catalogue.passages_of(entry.row)]
+        return [entry.text[passage.start : passage.end] for passage in found]
+
+
+@pytest.fixture
+def desk(tmp_path: Path, words: Words) -> Desk:
+    return Desk(tmp_path, words)
+
+
+def counted(report: Report) -> dict[str, int]:
+    """Return what a report counts, without what is 0."""
+    names = ("added", "changed", "unchanged", "removed", "unchanged_files", "embedded", "lost")
+    return {name: value for name in names if (value := getattr(report, name))}
+
+
+def record(ident: str, text: str = "", **facts: str) -> dict[str, str]:
+    return {"id": ident, "title": f"Title {ident}", "text": text or f"The {ident} was reported on Monday.", **facts}
+
+
+# What is kept
+
+
+def test_an_article_is_kept_as_its_source_gave_it_but_clean(desk: Desk) -> None:
+    facts = {"url": "https://www.bbc.com/x", "published": "1969-07-20T20:17:40Z", "author": " Jo\u200b  Doe "}
+    desk.lines("a.jsonl", record("moon", "The Eagle\u00a0has landed\u200b on the moon today.", **facts))
+    report = desk.files()
+    assert counted(report) == {"added": 1, "embedded": 1}
+    assert (report.files, report.passages, report.problems) == (1, 1, [])
+    assert desk.entry("moon") == Entry(
+        row=1,
+        id=article_id("moon"),
+        key="moon",
+        title="Title moon",
+        text="The Eagle has landed on the moon today.",
+        url="https://www.bbc.com/x",
+        source="bbc.com",
+        author="Jo Doe",
+        published=datetime(1969, 7, 20, 20, 17, 40, tzinfo=UTC),
+        published_from="given",
+        language="en",
+    )
+    assert desk.embedder.embedded == ["Title moon\nThe Eagle has landed on the moon today."]
+
+
+HOSTILE = {
+    "plain": "One sentence here. And another one follows it. " * 30,
+    "paragraphs": "\r\n\r\n".join(f"Paragraph {n} says “so”. It ends… Does it? Yes!" for n in range(20)),
+    "no sentence ends": "word " * 3_000,
+    "one endless word": "x" * 5_000,
+    "astral": "😀 The 𝔘𝔫𝔦𝔠𝔬𝔡𝔢 of it. 👩‍👩‍👧‍👦 are four people. " * 40,
+    "combining": "Ele\u0301ctrons move. Cafe\u0301s open! Nai\u0308ve people wait? " * 40,
+    "chinese": "中国外交部发言人周二表示，双方将于下个月举行新一轮会谈。分析人士认为，这将有助于缓解紧张局势。" * 20,
+    "arabic": "قال الرئيس إن المحادثات ستستمر. وأضاف أن الأمر صعب؟ نعم. " * 30,
+    "abbreviations": "Dr. Smith of the U.S. met Mr. Jones at 5 p.m. on Jan. 6. They spoke. " * 20,
+    "line ends": "One.\rTwo.\x85Three.\u2028Four.\u2029Five.\x0bSix.\x0cSeven.\r\nEight. " * 20,
+    "invisible": "\ufeffThe\u00ad \u202eword\u202c is\x00 here.\u200b It\u2060 stays. " * 20,
+    "spaces": "A   b\u3000c\u2003d. \t\t E\u00a0f g.   " * 20,
+    "dots": ". . . ! ? … " * 200 + "An end.",
+    "html": "<p>Not &amp; parsed.</p> <script>alert('x')</script> " * 20,
+}
+
+
+@pytest.mark.parametrize("language", [None, "en", "xx", "EN-us", "", "../../etc/passwd"])
+def test_every_passage_and_sentence_is_a_stretch_of_its_article(desk: Desk, language: str | None) -> None:
+    report = desk.articles(*(Article(key, f"About {key}", text, language=language) for key, text in HOSTILE.items()))
+    assert report.problems == []
+    assert desk.keys() == sorted(HOSTILE)
+    for key in HOSTILE:
+        entry, last = desk.entry(key), 0
+        for found in desk.catalogue.passages_of(entry.row):
+            passage = found.passage
+            text = entry.text[passage.start : passage.end]
+            assert last <= passage.start < passage.end <= len(entry.text)
+            assert text == text.strip()
+            assert len(desk.embedder.tokenizer.encode(text, add_special_tokens=False)) <= 40
+            last = passage.start
+            for start, end in passage.sentences:
+                assert last <= start < end <= passage.end
+                assert entry.text[start:end] == entry.text[start:end].strip()
+                last = end
+            assert (passage.sentences[0][0], passage.sentences[-1][1]) == (passage.start, passage.end)
+            last = passage.end
+        covered = "".join(desk.passages(key))
+        assert sorted("".join(covered.split())) == sorted("".join(entry.text.split()))  # nothing lost, nothing twice
+
+
+def test_what_is_embedded_is_the_title_and_the_passage(desk: Desk) -> None:
+    desk.articles(Article("a", "Floods", "The river rose. " * 20))
+    assert desk.embedder.embedded == list(dict.fromkeys(f"Floods\n{text}" for text in desk.passages("a")))
+
+
+@pytest.mark.parametrize("text", ["", " \n\t ", "\u200b\ufeff", "Title a", "...", "—"])
+def test_an_article_without_a_sentence_is_reported_or_found(desk: Desk, text: str) -> None:
+    report = desk.articles(Article("a", "Title a", text), Article("b", "Title b", "Something was said."))
+    if report.problems:
+        assert report.problems == [Problem("a", "no sentence that could be searched")]
+        assert desk.keys() == ["b"]
+    else:
+        assert desk.passages("a") == [text]
+    assert desk.passages("b") == ["Something was said."]
+
+
+@pytest.mark.bug
+@pytest.mark.parametrize("text", ["\u200d", "It rained. \u200d", "\u200c\n\nIt rained all day in the whole country."])
+def test_an_article_with_letters_that_are_no_tokens_stops_nothing(desk: Desk, text: str) -> None:
+    report = desk.articles(Article("a", "Title a", text), Article("b", "Title b", "Something was said."))
+    assert report.lost <= 1
+    assert "b" in desk.keys()
+
+
+@pytest.mark.bug
+def test_an_article_that_is_no_unicode_stops_nothing(desk: Desk) -> None:
+    report = desk.articles(Article("a\ud800", "Title \udfff", "It \ud800 rained."), Article("b", "T", "It was dry."))
+    assert report.lost <= 1
+    assert "b" in desk.keys()
+
+
+def test_a_title_of_a_thousand_words_leaves_room_for_the_text(desk: Desk) -> None:
+    desk.articles(Article("a", "Very long headline " * 1_000, "The text is here. " * 50))
+    encoded = [len(desk.embedder.tokenizer.encode(text)) for text in desk.embedder.embedded]
+    assert max(encoded) <= desk.embedder.longest
+    assert " ".join(desk.passages("a")) == ("The text is here. " * 50).strip()
+
+
+# What is not done twice
+
+
+def test_a_file_that_has_not_changed_is_not_read_again(desk: Desk) -> None:
+    file = desk.lines("a.jsonl", record("a"), record("b"))
+    assert counted(desk.files()) == {"added": 2, "embedded": 2}
+    stat = file.stat()
+    file.write_bytes(b"x" * stat.st_size)  # would be reported, were it read
+    os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    generation = desk.catalogue.generation()
+    report = desk.files()
+    assert counted(report) == {"unchanged_files": 1}
+    assert report.problems == []
+    assert desk.catalogue.generation() == generation
+
+
+def test_a_file_that_is_only_newer_changes_nothing(desk: Desk) -> None:
+    file = desk.lines("a.jsonl", record("a"), record("b"))
+    desk.files()
+    os.utime(file, ns=(1, 1))
+    assert counted(desk.files()) == {"unchanged": 2}
+    assert counted(desk.files()) == {"unchanged_files": 1}
+    assert desk.catalogue.generation() == 2
+
+
+def test_new_rules_of_cutting_read_every_file_again(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.lines("a.jsonl", record("a"), record("b"))
+    desk.files()
+    monkeypatch.setattr(indexing, "CUT", "another")
+    assert counted(desk.files()) == {"changed": 2}
+    assert counted(desk.files()) == {"unchanged_files": 1}
+
+
+def test_only_passages_with_another_text_are_embedded_again(desk: Desk) -> None:
+    first = [
+        f"Paragraph {n} is about matters that concern the town of the number {n} and nobody else." for n in range(6)
+    ]
+    desk.lines("a.jsonl", record("a", "\n\n".join(first)))
+    desk.files()
+    before = desk.passages("a")
+    desk.embedder.embedded.clear()
+    desk.lines("a.jsonl", record("a", "\n\n".join([*first[:-1], first[-1].replace("nobody", "somebody")])))
+    report = desk.files()
+    changed = [text for text in desk.passages("a") if text not in before]
+    assert 0 < len(changed) < len(before)
+    assert desk.embedder.embedded == [f"Title a\n{text}" for text in changed]
+    assert counted(report) == {"changed": 1, "embedded": len(changed)}
+
+
+def test_a_changed_article_keeps_its_id_and_loses_its_old_text(desk: Desk) -> None:
+    desk.lines("a.jsonl", record("a", "It was green."), record("b"))
+    desk.files()
+    first, other = desk.entry("a"), desk.entry("b")
+    desk.lines("a.jsonl", record("a", "It was blue."), record("b"))
+    assert counted(desk.files()) == {"changed": 1, "unchanged": 1, "embedded": 1}
+    second = desk.entry("a")
+    assert (second.id, second.text) == (first.id, "It was blue.")
+    assert second.row > first.row
+    assert desk.entry("b") == other
+    assert desk.catalogue.articles([first.row]) == {}
+    assert desk.catalogue.counts().articles == 2
+
+
+def test_a_change_of_facts_alone_is_kept_and_embeds_nothing(desk: Desk) -> None:
+    desk.lines("a.jsonl", record("a", source="BBC"))
+    desk.files()
+    desk.lines("a.jsonl", record("a", source="AP", published="2024-06-18"))
+    assert counted(desk.files()) == {"changed": 1}
+    entry = desk.entry("a")
+    assert (entry.source, entry.published) == ("AP", datetime(2024, 6, 18, tzinfo=UTC))
+
+
+def test_the_same_text_in_two_articles_is_embedded_once(desk: Desk) -> None:
+    same = {"title": "Floods", "text": "The river rose."}
+    desk.lines("a.jsonl", {"id": "a", **same}, {"id": "b", **same})
+    assert counted(desk.files()) == {"added": 2, "embedded": 1}
+    desk.lines("b.jsonl", {"id": "c", **same})
+    assert counted(desk.files()) == {"added": 1, "unchanged_files": 1}
+    assert desk.embedder.embedded == ["Floods\nThe river rose."]
+    assert (desk.passages("a"), desk.passages("b"), desk.passages("c")) == (["The river rose."],) * 3
+
+
+def test_articles_given_directly_are_added_replaced_and_recognised(desk: Desk) -> None:
+    assert counted(desk.articles(Article("a", "T", "It rained."))) == {"added": 1, "embedded": 1}
+    assert counted(desk.articles(Article("a", "T", "It rained."))) == {"unchanged": 1}
+    problem = Problem("line 3", "not a record")
+    report = desk.articles(Article("a", "T", "It snowed."), problem)
+    assert counted(report) == {"changed": 1, "embedded": 1, "lost": 1}
+    assert report.problems == [problem]
+    assert desk.passages("a") == ["It snowed."]
+
+
+# What goes
+
+
+def test_an_article_that_is_no_longer_in_its_file_disappears(desk: Desk) -> None:
+    desk.lines("a.jsonl", record("a"), record("b"), record("c"))
+    desk.files()
+    desk.lines("a.jsonl", record("c"), record("a"))
+    assert counted(desk.files()) == {"unchanged": 2, "removed": 1}
+    assert desk.keys() == ["a", "c"]
+
+
+def test_a_file_that_has_vanished_takes_nothing_with_it(desk: Desk) -> None:
+    file = desk.lines("a.jsonl", record("a"))
+    desk.lines("b.jsonl", record("b"))
+    desk.files()
+    file.unlink()
+    assert counted(desk.files()) == {"unchanged_files": 1}
+    shutil.rmtree(desk.news)
+    report = desk.files()
+    assert report.problems == [Problem(str(desk.news), "no such file or folder")]
+    assert desk.keys() == ["a", "b"]
+
+
+@pytest.mark.bug
+@pytest.mark.parametrize(("origin", "goal"), [("a.jsonl", "b.jsonl"), ("b.jsonl", "a.jsonl")])
+def test_an_article_that_moves_to_another_file_stays(desk: Desk, origin: str, goal: str) -> None:
+    desk.lines(origin, record("moving"), record("one"))
+    desk.lines(goal, record("two"))
+    desk.files()
+    desk.lines(origin, record("one"))
+    desk.lines(goal, record("two"), record("moving"))
+    desk.files()
+    assert desk.keys() == ["moving", "one", "two"]
+    assert desk.catalogue.file_of(article_id("moving")) == str(desk.news / goal)
+    assert counted(desk.files()) == {"unchanged_files": 2}
+
+
+@pytest.mark.bug
+def test_a_file_that_was_renamed_does_not_lose_its_articles_later(desk: Desk) -> None:
+    desk.lines("a.jsonl", record("one"), record("two")).rename(desk.news / "b.jsonl")
+    desk.files()
+    (desk.news / "b.jsonl").rename(desk.news / "c.jsonl")
+    desk.files()
+    desk.lines("b.jsonl", record("three"))
+    desk.files()
+    assert desk.keys() == ["one", "three", "two"]
+
+
+def test_an_article_that_was_taken_out_stays_out_until_its_file_changes(desk: Desk) -> None:
+    desk.lines("a.jsonl", record("a"), record("b"))
+    desk.files()
+    with desk.catalogue.writing() as writer:
+        writer.remove(article_id("a"))
+    assert counted(desk.files()) == {"unchanged_files": 1}
+    assert desk.keys() == ["b"]
+    desk.lines("a.jsonl", record("a"), record("b"), record("c"))
+    assert counted(desk.files()) == {"added": 2, "unchanged": 1, "embedded": 1}
+    assert desk.keys() == ["a", "b", "c"]
+
+
+# What is wrong with the sources
+
+
+def test_a_broken_file_is_reported_the_rest_indexed_and_it_is_tried_again(desk: Desk) -> None:
+    bad = desk.news / "bad.txt"
+    bad.write_bytes(b"\x00\x01\x02\xff" * 100)
+    (desk.news / "good.txt").write_text("A headline\n\nIt rained all day.")
+    for _ in range(2):
+        report = desk.files()
+        assert [(problem.where, problem.lost) for problem in report.problems] == [(str(bad), True)]
+        assert desk.keys() == ["good.txt"]
+    assert counted(report) == {"unchanged_files": 1, "lost": 1}
+    bad.write_text("Another headline\n\nIt snowed.")
+    assert counted(desk.files()) == {"added": 1, "embedded": 1, "unchanged_files": 1}
+    assert desk.passages("bad.txt") == ["It snowed."]
+
+
+def test_a_file_that_breaks_takes_nothing_out_and_is_tried_again(desk: Desk) -> None:
+    file = desk.lines("a.jsonl", record("a"), record("b"))
+    desk.files()
+    file.write_text(json.dumps(record("a", "It is new.")) + "\n{broken\n")
+    for expected in ({"changed": 1, "embedded": 1, "lost": 1}, {"unchanged": 1, "lost": 1}):
+        report = desk.files()
+        assert counted(report) == expected
+        assert [problem.where for problem in report.problems] == [f"{file}, line 2"]
+    assert (desk.keys(), desk.passages("a")) == (["a", "b"], ["It is new."])
+
+
+def test_the_same_key_twice_in_one_file_is_reported_and_the_last_kept(desk: Desk) -> None:
+    file = desk.lines("a.jsonl", record("a", "It was first."), record("b"), record("a", "It was last."))
+    report = desk.files()
+    reason = "the key 'a' stands more than once; the last article with it is kept"
+    assert report.problems == [Problem(str(file), reason, lost=False)]
+    assert counted(report) == {"added": 2, "embedded": 2}
+    assert desk.passages("a") == ["It was last."]
+    assert counted(desk.files()) == {"unchanged_files": 1}
+
+
+def test_the_same_key_twice_keeps_the_last_even_when_the_first_is_what_was_kept(desk: Desk) -> None:
+    desk.lines("a.jsonl", record("a", "It was first."))
+    desk.files()
+    desk.lines("a.jsonl", record("a", "It was first."), record("a", "It was last."))
+    desk.files()
+    assert desk.passages("a") == ["It was last."]
+    desk.lines("a.jsonl", record("a", "It was another."), record("a", "It was last."))
+    desk.files()
+    assert desk.passages("a") == ["It was last."]
+
+
+def test_two_folders_with_the_same_file_name_keep_both_articles(desk: Desk, tmp_path: Path) -> None:
+    folders = [tmp_path / name for name in ("x", "y")]
+    for folder in folders:
+        folder.mkdir()
+        (folder / "note.txt").write_text(f"A headline\n\nThis is {folder.name}.")
+    for _ in range(2):
+        desk.files(*folders)
+        desk.files(folders[1])
+        added, _removed = desk.catalogue.changes(0, desk.catalogue.generation())
+        entries = desk.catalogue.articles(added).values()
+        assert [(entry.key, entry.text) for entry in entries] == [
+            ("note.txt", "This is x."),
+            ("note.txt", "This is y."),
+        ]
+    (folders[1] / "note.txt").write_text("A headline\n\nThis is y again.")
+    assert counted(desk.files(*folders)) == {"changed": 1, "embedded": 1, "unchanged_files": 1}
+    added, _ = desk.catalogue.changes(0, desk.catalogue.generation())
+    texts = [entry.text for entry in desk.catalogue.articles(added).values()]
+    assert texts == ["This is x.", "This is y again."]
+
+
+def test_a_file_named_twice_is_read_once(desk: Desk) -> None:
+    file = desk.lines("a.jsonl", record("a"))
+    report = desk.files(file, desk.news, file)
+    assert (report.files, counted(report)) == (1, {"added": 1, "embedded": 1})
+
+
+def test_a_path_that_is_not_there_is_reported_by_name(desk: Desk, tmp_path: Path) -> None:
+    desk.lines("a.jsonl", record("a"))
+    report = desk.files(tmp_path / "nowhere", desk.news)
+    assert report.problems == [Problem(str(tmp_path / "nowhere"), "no such file or folder")]
+    assert desk.keys() == ["a"]
+
+
+# Interruptions
+
+
+@pytest.mark.parametrize("fails_at", [1, 2, 3])
+def test_an_interrupted_run_keeps_what_was_committed_and_the_next_completes(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, fails_at: int
+) -> None:
+    monkeypatch.setattr(indexing, "BATCH", 2)
+    desk.lines("a.jsonl", *(record(f"a{n}") for n in range(3)))
+    desk.lines("b.jsonl", *(record(f"b{n}") for n in range(3)))
+    desk.embedder.fails_at = fails_at
+    with pytest.raises(KeyboardInterrupt):
+        desk.files()
+    every = ["a0", "a1", "a2", "b0", "b1", "b2"]
+    assert desk.keys() == every[: 2 * (fails_at - 1)]
+    assert desk.catalogue.check() == []
+    assert desk.catalogue.file(str(desk.news / "b.jsonl")) is None
+    done = list(desk.embedder.embedded)
+    report = desk.files()
+    assert desk.keys() == every
+    assert report.added == 6 - 2 * (fails_at - 1)
+    assert sorted(desk.embedder.embedded) == sorted({*done, *desk.embedder.embedded})  # nothing twice
+    assert len(desk.embedder.embedded) == 6
+    assert counted(desk.files()) == {"unchanged_files": 2}
+
+
+def test_an_interruption_takes_nothing_out_that_its_file_still_holds(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.lines("a.jsonl", *(record(f"a{n}") for n in range(6)))
+    desk.files()
+    monkeypatch.setattr(indexing, "BATCH", 2)
+    desk.lines("a.jsonl", *(record(f"a{n}", f"It is new number {n}.") for n in range(5)))
+    desk.embedder.fails_at = desk.embedder.calls + 2
+    with pytest.raises(KeyboardInterrupt):
+        desk.files()
+    assert desk.keys() == [f"a{n}" for n in range(6)]
+    assert counted(desk.files()) == {"changed": 3, "unchanged": 2, "removed": 1, "embedded": 3}
+    assert [desk.passages(f"a{n}") for n in range(5)] == [[f"It is new number {n}."] for n in range(5)]
+
+
+def test_progress_is_told_after_each_file(desk: Desk) -> None:
+    for name in "abc":
+        desk.lines(f"{name}.jsonl", record(name))
+    told: list[tuple[int, int]] = []
+    indexer = desk.indexer()
+    report = indexer.files([desk.news], lambda _, done, every: told.append((done, every)))
+    assert told == [(0, 3), (1, 3), (2, 3), (3, 3)]
+    assert report.seconds >= 0
+
+
+def test_names_of_files_that_are_no_text_are_indexed_all_the_same(desk: Desk) -> None:
+    try:
+        (desk.news / os.fsdecode(b"caf\xe9.txt")).write_text("A headline\n\nIt rained.")
+    except OSError:
+        pytest.skip("this file system wants names to be text")
+    assert counted(desk.files()) == {"added": 1, "embedded": 1}
+    assert counted(desk.files()) == {"unchanged_files": 1}
+    assert desk.keys() == [r"caf\udce9.txt"]
+
+
+def test_the_order_of_articles_in_a_file_is_the_order_of_their_rows(desk: Desk) -> None:
+    desk.lines("a.jsonl", *(record(name) for name in ("z", "m", "a")))
+    desk.files()
+    assert [desk.entry(name).row for name in ("z", "m", "a")] == [1, 2, 3]
