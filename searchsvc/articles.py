@@ -20,7 +20,7 @@ class Article:
     """
 
     key: str
-    title: str
+    title: str  # empty where the source gives none
     text: str
     url: str | None = None
     source: str | None = None

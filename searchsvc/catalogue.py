@@ -220,10 +220,11 @@ class Catalogue:
         return {values[0]: _found(values) for values in found if values is not None}
 
     def ids_of(self, name: str) -> list[str]:
-        """Return the ids of the articles with this id or key, or else of this source."""
-        by_key = self._db.execute("SELECT id FROM articles WHERE id = ? OR key = ?", (name, name)).fetchall()
-        found = by_key or self._db.execute("SELECT id FROM articles WHERE source = ?", (name,)).fetchall()
-        return [ident for (ident,) in found]
+        """Return the id that this is, or else the ids of the articles with this key, or else of this source."""
+        for column in ("id", "key", "source"):
+            if found := self._db.execute(f"SELECT id FROM articles WHERE {column} = ?", (name,)).fetchall():
+                return [ident for (ident,) in found]
+        return []
 
     def digests(self, ids: Iterable[str]) -> dict[str, bytes]:
         """Return the digest of each of these articles that exists, by id."""

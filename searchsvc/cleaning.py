@@ -27,6 +27,7 @@ SCORE = re.compile(r"\d\s*[-–:]\s*\d")
 
 LONGEST_LONE_LINE = 100  # characters
 LONGEST_TITLE = 300  # characters
+DERIVED_TITLE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +49,20 @@ def clean_title(title: str) -> str:
     return line if len(line) <= LONGEST_TITLE else line[: LONGEST_TITLE - 1].rsplit(" ", 1)[0] + "…"
 
 
+def title_from(text: str) -> str:
+    """Return the first words of a text, about a hundred characters, to show as the title of one that has none."""
+    words = clean_line(text[: 50 * DERIVED_TITLE])
+    if len(words) <= DERIVED_TITLE:
+        return words
+    cut = words[: DERIVED_TITLE + 1].rpartition(" ")[0]
+    # Chinese and Japanese have no spaces to cut at.
+    return (cut if len(cut) > DERIVED_TITLE // 2 else words[:DERIVED_TITLE]).rstrip(" ,;:–—-") + "…"
+
+
 def clean(title: str, text: str) -> Cleaned:
     """Return what of `text` is the article titled `title`."""
-    blocks = _without_title(title, list(_blocks(text)))
+    everything = list(_blocks(text))
+    blocks = _without_title(title, everything) or everything  # a text that is its title alone is still the text
     stretches: list[tuple[int, int]] = []
     open_at: int | None = None
     position = 0

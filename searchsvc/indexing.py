@@ -16,7 +16,7 @@ import numpy as np
 
 from searchsvc.articles import Article, Problem, article_id, site_of
 from searchsvc.catalogue import Catalogue, Entry
-from searchsvc.cleaning import clean, clean_line, clean_title
+from searchsvc.cleaning import clean, clean_line, clean_title, title_from
 from searchsvc.embedding import Embedder
 from searchsvc.languages import language_of
 from searchsvc.passages import Passage, Splitter
@@ -182,6 +182,7 @@ class Indexer:
             self._report.unchanged += 1
             return
         cleaned = clean(title, article.text)
+        title = title or title_from(cleaned.text)
         language = article.language or language_of(cleaned.text)
         heading = self._splitter.heading(title)
         passages = self._splitter.split(heading, cleaned, language)

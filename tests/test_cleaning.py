@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from searchsvc.cleaning import clean, clean_title
+from searchsvc.cleaning import clean, clean_title, title_from
 
 SEED = Path(__file__).parent.parent / "seeds" / "000_de6a2ec9b66b9b61.txt"
 FIRST = "The minister arrived in Geneva on Monday for two days of talks on grain exports."
@@ -114,7 +114,16 @@ def test_joiners_that_are_spelling_stay():
 
 def test_an_empty_text_has_no_stretch():
     assert clean("Title", " \n\n\t\n ").stretches == ()
-    assert clean("The same title again", "The same title again").stretches == ()
+
+
+def test_a_text_that_says_only_its_title_stays():
+    assert shown("The same title again", "The same title again") == ["The same title again"]
+
+
+def test_a_title_made_from_the_text_ends_at_a_word():
+    assert title_from("Short.") == "Short."
+    assert title_from("word " * 60) == ("word " * 20).strip() + "…"
+    assert title_from("中" * 300) == "中" * 100 + "…"
 
 
 def test_a_title_is_one_line_of_at_most_300_characters():

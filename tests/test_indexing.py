@@ -52,7 +52,7 @@ class Desk:
         assert found is not None
         return found
 
-    def keys(self) -> list[str]:
+    def all_keys(self) -> list[str]:
         """Return the keys of all articles, from the change log's rows."""
         added, _ = self.catalogue.changes(0, self.catalogue.generation())
         return sorted(entry.key for entry in self.catalogue.articles(added).values())
@@ -83,7 +83,7 @@ def record(ident: str, text: str = "", **facts: str) -> dict[str, str]:
 
 def test_an_article_is_kept_as_its_source_gave_it_but_clean(desk: Desk) -> None:
     facts = {"url": "https://www.bbc.com/x", "published": "1969-07-20T20:17:40Z", "author": " Jo\u200b  Doe "}
-    desk.lines("a.jsonl", record("moon", "The Eagle\u00a0has landed\u200b on the moon today.", **facts))
+    desk.lines("a.jsonl", record("moon", "The Eagle\u00a0has landed\u200b on the moon this morning.", **facts))
     report = desk.files()
     assert counted(report) == {"added": 1, "embedded": 1}
     assert (report.files, report.passages, report.problems) == (1, 1, [])
@@ -92,7 +92,7 @@ def test_an_article_is_kept_as_its_source_gave_it_but_clean(desk: Desk) -> None:
         id=article_id("moon"),
         key="moon",
         title="Title moon",
-        text="The Eagle has landed on the moon today.",
+        text="The Eagle has landed on the moon this morning.",
         url="https://www.bbc.com/x",
         source="bbc.com",
         author="Jo Doe",
@@ -100,7 +100,7 @@ def test_an_article_is_kept_as_its_source_gave_it_but_clean(desk: Desk) -> None:
         published_from="given",
         language="en",
     )
-    assert desk.embedder.embedded == ["Title moon\nThe Eagle has landed on the moon today."]
+    assert desk.embedder.embedded == ["Title moon\nThe Eagle has landed on the moon this morning."]
 
 
 HOSTILE = {
@@ -125,7 +125,7 @@ HOSTILE = {
 def test_every_passage_and_sentence_is_a_stretch_of_its_article(desk: Desk, language: str | None) -> None:
     report = desk.articles(*(Article(key, f"About {key}", text, language=language) for key, text in HOSTILE.items()))
     assert report.problems == []
-    assert desk.keys() == sorted(HOSTILE)
+    assert desk.all_keys() == sorted(HOSTILE)
     for key in HOSTILE:
         entry, last = desk.entry(key), 0
         for found in desk.catalogue.passages_of(entry.row):
@@ -155,7 +155,7 @@ def test_an_article_without_a_sentence_is_reported_or_found(desk: Desk, text: st
     report = desk.articles(Article("a", "Title a", text), Article("b", "Title b", "Something was said."))
     if report.problems:
         assert report.problems == [Problem("a", "no sentence that could be searched")]
-        assert desk.keys() == ["b"]
+        assert desk.all_keys() == ["b"]
     else:
         assert desk.passages("a") == [text]
     assert desk.passages("b") == ["Something was said."]
@@ -166,14 +166,14 @@ def test_an_article_without_a_sentence_is_reported_or_found(desk: Desk, text: st
 def test_an_article_with_letters_that_are_no_tokens_stops_nothing(desk: Desk, text: str) -> None:
     report = desk.articles(Article("a", "Title a", text), Article("b", "Title b", "Something was said."))
     assert report.lost <= 1
-    assert "b" in desk.keys()
+    assert "b" in desk.all_keys()
 
 
 @pytest.mark.bug
 def test_an_article_that_is_no_unicode_stops_nothing(desk: Desk) -> None:
     report = desk.articles(Article("a\ud800", "Title \udfff", "It \ud800 rained."), Article("b", "T", "It was dry."))
     assert report.lost <= 1
-    assert "b" in desk.keys()
+    assert "b" in desk.all_keys()
 
 
 def test_a_title_of_a_thousand_words_leaves_room_for_the_text(desk: Desk) -> None:
@@ -283,7 +283,7 @@ def test_an_article_that_is_no_longer_in_its_file_disappears(desk: Desk) -> None
     desk.files()
     desk.lines("a.jsonl", record("c"), record("a"))
     assert counted(desk.files()) == {"unchanged": 2, "removed": 1}
-    assert desk.keys() == ["a", "c"]
+    assert desk.all_keys() == ["a", "c"]
 
 
 def test_a_file_that_has_vanished_takes_nothing_with_it(desk: Desk) -> None:
@@ -295,7 +295,7 @@ def test_a_file_that_has_vanished_takes_nothing_with_it(desk: Desk) -> None:
     shutil.rmtree(desk.news)
     report = desk.files()
     assert report.problems == [Problem(str(desk.news), "no such file or folder")]
-    assert desk.keys() == ["a", "b"]
+    assert desk.all_keys() == ["a", "b"]
 
 
 @pytest.mark.bug
@@ -307,12 +307,11 @@ def test_an_article_that_moves_to_another_file_stays(desk: Desk, origin: str, go
     desk.lines(origin, record("one"))
     desk.lines(goal, record("two"), record("moving"))
     desk.files()
-    assert desk.keys() == ["moving", "one", "two"]
+    assert desk.all_keys() == ["moving", "one", "two"]
     assert desk.catalogue.file_of(article_id("moving")) == str(desk.news / goal)
     assert counted(desk.files()) == {"unchanged_files": 2}
 
 
-@pytest.mark.bug
 def test_a_file_that_was_renamed_does_not_lose_its_articles_later(desk: Desk) -> None:
     desk.lines("a.jsonl", record("one"), record("two")).rename(desk.news / "b.jsonl")
     desk.files()
@@ -320,7 +319,7 @@ def test_a_file_that_was_renamed_does_not_lose_its_articles_later(desk: Desk) ->
     desk.files()
     desk.lines("b.jsonl", record("three"))
     desk.files()
-    assert desk.keys() == ["one", "three", "two"]
+    assert desk.all_keys() == ["one", "three", "two"]
 
 
 def test_an_article_that_was_taken_out_stays_out_until_its_file_changes(desk: Desk) -> None:
@@ -329,10 +328,10 @@ def test_an_article_that_was_taken_out_stays_out_until_its_file_changes(desk: De
     with desk.catalogue.writing() as writer:
         writer.remove(article_id("a"))
     assert counted(desk.files()) == {"unchanged_files": 1}
-    assert desk.keys() == ["b"]
+    assert desk.all_keys() == ["b"]
     desk.lines("a.jsonl", record("a"), record("b"), record("c"))
     assert counted(desk.files()) == {"added": 2, "unchanged": 1, "embedded": 1}
-    assert desk.keys() == ["a", "b", "c"]
+    assert desk.all_keys() == ["a", "b", "c"]
 
 
 # What is wrong with the sources
@@ -340,12 +339,12 @@ def test_an_article_that_was_taken_out_stays_out_until_its_file_changes(desk: De
 
 def test_a_broken_file_is_reported_the_rest_indexed_and_it_is_tried_again(desk: Desk) -> None:
     bad = desk.news / "bad.txt"
-    bad.write_bytes(b"\x00\x01\x02\xff" * 100)
+    bad.write_bytes(bytes(range(256)) * 4)
     (desk.news / "good.txt").write_text("A headline\n\nIt rained all day.")
     for _ in range(2):
         report = desk.files()
         assert [(problem.where, problem.lost) for problem in report.problems] == [(str(bad), True)]
-        assert desk.keys() == ["good.txt"]
+        assert desk.all_keys() == ["good.txt"]
     assert counted(report) == {"unchanged_files": 1, "lost": 1}
     bad.write_text("Another headline\n\nIt snowed.")
     assert counted(desk.files()) == {"added": 1, "embedded": 1, "unchanged_files": 1}
@@ -360,7 +359,7 @@ def test_a_file_that_breaks_takes_nothing_out_and_is_tried_again(desk: Desk) -> 
         report = desk.files()
         assert counted(report) == expected
         assert [problem.where for problem in report.problems] == [f"{file}, line 2"]
-    assert (desk.keys(), desk.passages("a")) == (["a", "b"], ["It is new."])
+    assert (desk.all_keys(), desk.passages("a")) == (["a", "b"], ["It is new."])
 
 
 def test_the_same_key_twice_in_one_file_is_reported_and_the_last_kept(desk: Desk) -> None:
@@ -415,7 +414,7 @@ def test_a_path_that_is_not_there_is_reported_by_name(desk: Desk, tmp_path: Path
     desk.lines("a.jsonl", record("a"))
     report = desk.files(tmp_path / "nowhere", desk.news)
     assert report.problems == [Problem(str(tmp_path / "nowhere"), "no such file or folder")]
-    assert desk.keys() == ["a"]
+    assert desk.all_keys() == ["a"]
 
 
 # Interruptions
@@ -432,12 +431,12 @@ def test_an_interrupted_run_keeps_what_was_committed_and_the_next_completes(
     with pytest.raises(KeyboardInterrupt):
         desk.files()
     every = ["a0", "a1", "a2", "b0", "b1", "b2"]
-    assert desk.keys() == every[: 2 * (fails_at - 1)]
+    assert desk.all_keys() == every[: 2 * (fails_at - 1)]
     assert desk.catalogue.check() == []
     assert desk.catalogue.file(str(desk.news / "b.jsonl")) is None
     done = list(desk.embedder.embedded)
     report = desk.files()
-    assert desk.keys() == every
+    assert desk.all_keys() == every
     assert report.added == 6 - 2 * (fails_at - 1)
     assert sorted(desk.embedder.embedded) == sorted({*done, *desk.embedder.embedded})  # nothing twice
     assert len(desk.embedder.embedded) == 6
@@ -454,7 +453,7 @@ def test_an_interruption_takes_nothing_out_that_its_file_still_holds(
     desk.embedder.fails_at = desk.embedder.calls + 2
     with pytest.raises(KeyboardInterrupt):
         desk.files()
-    assert desk.keys() == [f"a{n}" for n in range(6)]
+    assert desk.all_keys() == [f"a{n}" for n in range(6)]
     assert counted(desk.files()) == {"changed": 3, "unchanged": 2, "removed": 1, "embedded": 3}
     assert [desk.passages(f"a{n}") for n in range(5)] == [[f"It is new number {n}."] for n in range(5)]
 
@@ -476,7 +475,7 @@ def test_names_of_files_that_are_no_text_are_indexed_all_the_same(desk: Desk) ->
         pytest.skip("this file system wants names to be text")
     assert counted(desk.files()) == {"added": 1, "embedded": 1}
     assert counted(desk.files()) == {"unchanged_files": 1}
-    assert desk.keys() == [r"caf\udce9.txt"]
+    assert desk.all_keys() == [r"caf\udce9.txt"]
 
 
 def test_the_order_of_articles_in_a_file_is_the_order_of_their_rows(desk: Desk) -> None:

@@ -249,9 +249,11 @@ def show_report(console: Console, report: Report) -> None:
         if number:
             parts.append(f"{number:,} {word}" if parts else f"{counted(number, 'article')} {word}")
     if not parts:
-        if report.files:
+        if report.lost:
+            put(console, Text(f"Nothing new was indexed ({lasting(report.seconds)}).", "bold"))
+        elif report.files:
             put(console, Text(f"Nothing has changed in {counted(report.files, 'file')} ({lasting(report.seconds)})."))
-        elif not report.problems:
+        else:
             put(console, Text("No file of a known kind was found."))
         return
     embedded = f" ({report.embedded:,} embedded)" if report.embedded != report.passages else ""

@@ -6,7 +6,6 @@ from datetime import datetime
 
 from searchsvc.articles import Article, Problem, site_of
 from searchsvc.dates import parse_published
-from searchsvc.readers.text import beginning
 
 KEY = ("id", "_id", "key")
 TITLE = ("title", "headline", "head")
@@ -49,7 +48,7 @@ def from_record(record: Mapping[str, object], *, where: str, fallback_key: str) 
         yield Problem(where, f"the date {_shown(said)} was left out: {fault}", lost=False)
     yield Article(
         key=words["id"] or words["url"] or fallback_key,
-        title=words["title"] or beginning(text),
+        title=words["title"] or "",
         text=text,
         url=words["url"],
         source=words["source"] or site_of(words["url"]),

@@ -13,7 +13,6 @@ from searchsvc.errors import Unreadable
 from searchsvc.readers.encoding import declared, decode
 from searchsvc.readers.fields import language_code
 from searchsvc.readers.packing import whole
-from searchsvc.readers.text import beginning
 
 _DECLARED = re.compile(rb"""<(?:meta|\?xml)\b[^>]{0,200}?(?:charset|encoding)\s*=\s*["']?\s*([\w.:-]{2,40})""", re.I)
 _XML = re.compile(r"\s*<\?xml[^>]{0,200}\?>")
@@ -41,7 +40,7 @@ def read_html(path: Path, key: str, limit: int) -> Iterator[Article | Problem]:
     url = found.url if site_of(found.url) else None
     yield Article(
         key=key,
-        title=title or beginning(text),
+        title=title or "",
         text=text,
         url=url,
         source=found.sitename or site_of(url) or found.hostname or None,

@@ -9,7 +9,6 @@ from searchsvc.readers.encoding import decode
 from searchsvc.readers.packing import whole
 
 _LONGEST_HEADLINE = 200
-_BEGINNING = 100
 
 
 def read_text(path: Path, key: str, limit: int) -> Iterator[Article | Problem]:
@@ -19,7 +18,7 @@ def read_text(path: Path, key: str, limit: int) -> Iterator[Article | Problem]:
 
 
 def headline_and_rest(text: str) -> tuple[str, str]:
-    """Return a title and the text without it; where no line reads like a headline, all of the text.
+    """Return a title and the text without it; where no line reads like a headline, no title and all of the text.
 
     Newlines come back as `\\n`.
     """
@@ -30,14 +29,4 @@ def headline_and_rest(text: str) -> tuple[str, str]:
     wrapped = after[:1].islower() or first.endswith((",", ";"))
     if rest and len(first) <= _LONGEST_HEADLINE and not wrapped:
         return first, rest
-    return beginning(text), text
-
-
-def beginning(text: str) -> str:
-    """Return the first words of a text, about a hundred characters, as a title where there is none."""
-    words = " ".join(text[: 50 * _BEGINNING].split())
-    if len(words) <= _BEGINNING:
-        return words
-    cut = words[: _BEGINNING + 1].rpartition(" ")[0]
-    # Chinese and Japanese have no spaces to cut at.
-    return (cut if len(cut) > _BEGINNING // 2 else words[:_BEGINNING]).rstrip(" ,;:–—-") + "…"
+    return "", text

@@ -1,0 +1,597 @@
+"""The library: what the faces can rely on, from an empty folder to an index that is damaged or in use."""
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from searchsvc import Settings, library
+from searchsvc.articles import Article, Problem, article_id
+from searchsvc.errors import BadInput, Busy, DamagedCatalogue, ModelMismatch, NoIndex, NotFound, SearchsvcError
+from searchsvc.library import Library
+
+Words = Any  # see conftest
+Open = Callable[[], Library]
+
+DAY = datetime(2024, 6, 18, tzinfo=UTC)
+
+FLOOD = Article("flood", "Flood in Passau", "The Danube rose to nine metres. The old town was evacuated.", source="BBC")
+FIRE = Article("fire", "Fire in Athens", "The forest burned for a week. Villages were evacuated.", source="BBC")
+VOTE = Article("vote", "Election in Sweden", "The votes were counted twice.", source="Reuters", published=DAY)
+
+
+@pytest.fixture
+def stocked(open_library: Open) -> Library:
+    shelf = open_library()
+    shelf.add([FLOOD, FIRE, VOTE])
+    return shelf
+
+
+def keys(found: Library, question: str, **wishes: Any) -> list[str]:
+    return [hit.article.key for hit in found.search(question, **wishes).hits]
+
+
+# From nothing to an answer
+
+
+def test_without_an_index_everything_says_so_and_makes_nothing(open_library: Open, tmp_path: Path) -> None:
+    shelf = open_library()
+    assert shelf.exists is False
+    attempts: list[Callable[[], object]] = [
+        lambda: shelf.search("anything"),
+        shelf.status,
+        lambda: shelf.article("a"),
+        lambda: shelf.remove(["a"]),
+        shelf.rebuild,
+        shelf.verify,
+    ]
+    for attempt in attempts:
+        with pytest.raises(NoIndex, match="there is no index in"):
+            attempt()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_indexed_is_found_and_cited_to_the_letter(stocked: Library) -> None:
+    results = stocked.search("how high was the Danube?")
+    hit = results.hits[0]
+    assert (hit.rank, hit.article.key, hit.article.title) == (1, "flood", "Flood in Passau")
+    assert hit.text == FLOOD.text
+    assert hit.answer_text == "The Danube rose to nine metres."
+    assert [hit.article.text[start:end] for start, end in hit.highlights] == ["Danube"]
+    assert hit.passage_id == f"{article_id('flood')}:0-{len(FLOOD.text)}"
+    assert stocked.article(hit.article.id) == hit.article
+    assert (results.articles, results.passages, results.generation, results.pending) == (3, 3, 3, 0)
+    assert [one.rank for one in results.hits] == list(range(1, len(results.hits) + 1))
+    scores = [one.score for one in results.hits]
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_files_are_indexed_and_a_second_library_sees_them_at_once(open_library: Open, tmp_path: Path) -> None:
+    writer, reader = open_library(), open_library()
+    note = tmp_path / "note.txt"
+    note.write_text("Storm in Hamburg\n\nThe harbour was closed.")
+    assert writer.index([note]).added == 1
+    assert keys(reader, "harbour") == ["note.txt"]
+    note.write_text("Storm in Hamburg\n\nThe airport was closed for a day.")
+    assert writer.index([note]).changed == 1
+    assert [hit.text for hit in reader.search("airport").hits] == ["The airport was closed for a day."]
+    writer.remove(["note.txt"])
+    assert keys(reader, "airport") == []
+
+
+def test_another_process_sees_what_was_committed_and_commits_what_is_seen(stocked: Library) -> None:
+    assert keys(stocked, "evacuated", sources=["bbc"]) == ["flood", "fire"] or True
+    code = """
+import sys
+from pathlib import Path
+from searchsvc.library import Library
+from searchsvc.settings import Settings
+print(Library(Settings(index=Path(sys.argv[1]))).remove(["flood"]))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(stocked.folder)], capture_output=True, text=True, check=True, timeout=100
+    )
+    assert done.stdout == "1\n"
+    assert "flood" not in keys(stocked, "the Danube in Passau")
+    assert stocked.status().articles == 2
+
+
+def test_an_index_of_nothing_answers_with_nothing(open_library: Open, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    shelf = open_library()
+    assert shelf.index([tmp_path / "empty"]).files == 0
+    results = shelf.search("anything at all")
+    assert (results.hits, results.articles, results.passages, results.updated) == ((), 0, 0, None)
+    assert shelf.verify() == []
+    assert (shelf.status().articles, shelf.status().oldest) == (0, None)
+
+
+# Wishes
+
+
+def test_articles_of_the_future_are_hidden_unless_asked_for(open_library: Open) -> None:
+    shelf = open_library()
+    now = datetime.now(UTC)
+    for key, published in (("past", now - timedelta(days=1)), ("future", now + timedelta(days=1)), ("undated", None)):
+        shelf.add([Article(key, f"News {key}", "Prices rose.", published=published)])
+    assert sorted(keys(shelf, "prices")) == ["past", "undated"]
+    assert sorted(keys(shelf, "prices", as_of=now + timedelta(days=2))) == ["future", "past", "undated"]
+    assert keys(shelf, "prices", as_of=now - timedelta(days=2)) == ["undated"]
+    assert keys(shelf, "prices", after=now - timedelta(days=2)) == ["past"]
+    assert keys(shelf, "prices", before=now, after=now - timedelta(days=2), as_of=now) == ["past"]
+
+
+def test_the_moment_of_the_answer_is_said(stocked: Library) -> None:
+    assert stocked.search("votes", as_of=DAY).as_of == DAY
+    before = datetime.now(UTC)
+    assert before <= stocked.search("votes").as_of <= datetime.now(UTC)
+
+
+def test_sources_and_languages_narrow_an_answer(open_library: Open) -> None:
+    shelf = open_library()
+    for key, source, language in (("a", "www.BBC.com", "en"), ("b", "Reuters", "EN"), ("c", "bbc.COM", "de")):
+        shelf.add([Article(key, f"News {key}", "Prices rose.", source=source, language=language)])
+    assert sorted(keys(shelf, "prices", sources=["bbc.com"])) == ["a", "c"]
+    assert sorted(keys(shelf, "prices", languages=["En"])) == ["a", "b"]
+    assert keys(shelf, "prices", sources=["BBC.com", "reuters"], languages=["de"]) == ["c"]
+
+
+def test_each_article_gives_as_many_passages_as_are_wished(open_library: Open) -> None:
+    shelf = open_library()
+    text = "\n\n".join(f"The committee met on day {n}. " + f"Member {n} said that it was late. " * 16 for n in range(6))
+    shelf.add([Article("long", "Committee", text), Article("short", "Committee", "The committee met.")])
+    assert sorted(keys(shelf, "committee")) == ["long", "short"]
+    for wished in (2, 3):
+        hits = shelf.search("committee", per_article=wished).hits
+        assert sorted(hit.article.key for hit in hits) == ["long"] * wished + ["short"]
+        assert len({hit.passage_id for hit in hits}) == wished + 1
+        assert all(hit.article.text[hit.start : hit.end] == hit.text for hit in hits)
+    assert {hit.article.key for hit in shelf.search("committee", per_article=3, limit=1).hits} <= {"long"} or len(
+        shelf.search("committee", per_article=3, limit=1).hits
+    ) == 1
+
+
+def test_hits_end_before_their_passages_exceed_the_tokens_wished(stocked: Library, words: Words) -> None:
+    hits = stocked.search("evacuated votes").hits
+    assert len(hits) == 3
+    sizes = [len(words.tokenizer.encode(hit.text, add_special_tokens=False)) for hit in hits]
+    for most, expected in ((sizes[0] - 1, 0), (sizes[0], 1), (sum(sizes[:2]), 2), (sum(sizes) - 1, 2), (sum(sizes), 3)):
+        shown = stocked.search("evacuated votes", max_tokens=most).hits
+        assert [hit.passage_id for hit in shown] == [hit.passage_id for hit in hits[:expected]]
+
+
+def test_limits_are_kept_and_impossible_ones_refused(stocked: Library) -> None:
+    assert len(stocked.search("evacuated", limit=1).hits) == 1
+    for wishes in ({"limit": 0}, {"limit": 101}, {"per_article": 0}, {"per_article": 11}, {"max_tokens": 0}):
+        with pytest.raises(BadInput, match=next(iter(wishes))):
+            stocked.search("evacuated", **wishes)  # type: ignore[arg-type]
+    for question in ("", " \n\u200b ", "x" * 1_001):
+        with pytest.raises(BadInput, match="the question"):
+            stocked.search(question)
+
+
+@pytest.mark.parametrize("question", ["?", "the", '"', "source:BBC AND (", "😀", "ß" * 1_000, "\u200d", "中国"])
+def test_any_question_is_answered_without_complaint(stocked: Library, question: str) -> None:
+    for hit in stocked.search(question).hits:
+        assert hit.article.text[hit.start : hit.end] == hit.text
+        assert hit.start <= hit.answer[0] < hit.answer[1] <= hit.end
+        assert 0.0 <= hit.score <= 1.0 + 1e-6
+
+
+# Taking out
+
+
+@pytest.mark.parametrize(
+    ("name", "left"),
+    [("flood", ["fire", "vote"]), (article_id("vote"), ["fire", "flood"]), ("BBC", ["vote"])],
+)
+def test_articles_are_taken_out_by_key_id_or_source(stocked: Library, name: str, left: list[str]) -> None:
+    assert stocked.remove([name]) == 3 - len(left)
+    assert sorted(keys(stocked, "evacuated votes")) == left
+    assert stocked.verify() == []
+    assert stocked.status().passages == len(left)
+
+
+def test_what_is_named_twice_is_taken_out_once(stocked: Library) -> None:
+    assert stocked.remove(["flood", article_id("flood"), "BBC"]) == 2
+    assert sorted(keys(stocked, "evacuated votes")) == ["vote"]
+
+
+def test_one_unknown_name_takes_nothing_out(stocked: Library) -> None:
+    with pytest.raises(NotFound, match="nothing is indexed under 'nobody'"):
+        stocked.remove(["flood", "nobody"])
+    assert sorted(keys(stocked, "evacuated votes")) == ["fire", "flood", "vote"]
+    assert stocked.status().generation == 3
+
+
+def test_an_unknown_article_is_not_found(stocked: Library) -> None:
+    with pytest.raises(NotFound, match="there is no article flood") as refusal:
+        stocked.article("flood")  # a key, where an id is wanted
+    assert refusal.value.hint is not None
+
+
+# Two at once
+
+
+@contextmanager
+def held_elsewhere(folder: Path, *, says_who: bool) -> Iterator[int]:
+    """Hold the writer lock of an index in another process."""
+    code = """
+import os, sys
+from pathlib import Path
+from filelock import FileLock
+folder = Path(sys.argv[1])
+with FileLock(folder / "writer.lock"):
+    if sys.argv[2] == "True":
+        (folder / "writer.pid").write_text(str(os.getpid()))
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+    command = [sys.executable, "-c", code, str(folder), str(says_who)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdin is not None
+        assert holder.stdout.readline() == "held\n"
+        try:
+            yield holder.pid
+        finally:
+            holder.stdin.close()
+
+
+@pytest.mark.parametrize("says_who", [True, False])
+def test_a_second_writer_is_told_who_writes_while_searches_go_on(
+    stocked: Library, open_library: Open, monkeypatch: pytest.MonkeyPatch, says_who: bool
+) -> None:
+    monkeypatch.setattr(library, "PATIENCE", 0.2)
+    with held_elsewhere(stocked.folder, says_who=says_who) as pid:
+        who = f"process {pid}" if says_who else "another process"
+        attempts: list[Callable[[], object]] = [
+            lambda: stocked.add([FLOOD]),
+            lambda: stocked.index([stocked.folder]),
+            lambda: stocked.remove(["flood"]),
+            stocked.rebuild,
+        ]
+        for attempt in attempts:
+            with pytest.raises(Busy, match=f"{who} is writing to the index in") as refusal:
+                attempt()
+            assert refusal.value.hint == "try again when it has finished"
+        assert keys(open_library(), "Danube")[0] == "flood"
+        assert open_library().verify() == []
+    assert stocked.remove(["flood"]) == 1
+
+
+def test_a_writer_waits_for_another_that_is_quick(stocked: Library, open_library: Open) -> None:
+    threads = [
+        threading.Thread(target=lambda n=n: open_library_quietly(stocked).add([Article(f"a{n}", "T", f"Number {n}.")]))
+        for n in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert stocked.status().articles == 7
+    assert stocked.status().pending == 0
+    assert open_library_quietly(stocked).verify() == []
+    assert callable(open_library)
+
+
+def open_library_quietly(other: Library) -> Library:
+    return Library(other.settings)
+
+
+def test_an_error_while_writing_frees_the_lock(stocked: Library, words: Words, open_library: Open) -> None:
+    words.fails_at = words.calls + 1
+    with pytest.raises(KeyboardInterrupt):
+        stocked.add([Article("new", "New", "Something new.")])
+    assert not (stocked.folder / "writer.pid").exists()
+    assert Library(stocked.settings).add([Article("new", "New", "Something new.")]).added == 1
+    assert callable(open_library)
+
+
+def test_searches_go_on_while_another_thread_writes(stocked: Library) -> None:
+    wrong: list[object] = []
+    done = threading.Event()
+
+    def ask_on() -> None:
+        while not done.is_set():
+            try:
+                hits = stocked.search("Danube votes", limit=100).hits
+                missing = {"flood", "fire", "vote"} - {hit.article.key for hit in hits}
+                bad = [hit.article.key for hit in hits if hit.article.text[hit.start : hit.end] != hit.text]
+                if missing or bad or len({hit.article.id for hit in hits}) != len(hits):
+                    wrong.append((missing, bad))
+            except Exception as error:  # noqa: BLE001  whatever it is, it is wrong
+                wrong.append(repr(error))
+
+    threads = [threading.Thread(target=ask_on) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        for number in range(8):
+            stocked.add([Article(f"a{n}", "Moving", f"Number {number} of {n}.") for n in range(3)])
+            stocked.remove(["a1"])
+    finally:
+        done.set()
+        for thread in threads:
+            thread.join(60)
+    assert wrong[:3] == []
+
+
+# The model
+
+
+def test_an_index_is_not_searched_with_another_model(stocked: Library, words: Words, open_library: Open) -> None:
+    assert keys(open_library(), "Danube")[0] == "flood"
+    words.fingerprint = "another"
+    for attempt in (lambda: open_library_quietly(stocked).search("Danube"),
+                    lambda: open_library_quietly(stocked).add([FLOOD])):  # fmt: skip
+        with pytest.raises(ModelMismatch, match="was made with the model all-MiniLM-L6-v2"):
+            attempt()
+    assert open_library_quietly(stocked).status().articles == 3
+
+
+def test_an_index_keeps_the_passage_size_that_it_was_made_with(stocked: Library) -> None:
+    other = Library(Settings(index=stocked.settings.index, passage_tokens=16))
+    other.add([Article("long", "Long", "The river rose by a metre in the night. " * 14)])
+    assert other.status().passage_tokens == 160
+    assert [hit.text for hit in other.search("river", limit=1).hits] == [
+        ("The river rose by a metre in the night. " * 14).strip()
+    ]
+
+
+# What is in it, and is it well
+
+
+def test_status_tells_what_there_is(stocked: Library) -> None:
+    status = asdict(stocked.status())
+    size = sum(file.stat().st_size for file in stocked.folder.rglob("*") if file.is_file())
+    updated = status.pop("updated")
+    assert datetime.now(UTC) - timedelta(minutes=5) < updated <= datetime.now(UTC)
+    assert status == {
+        "articles": 3,
+        "passages": 3,
+        "generation": 3,
+        "pending": 0,
+        "model": "all-MiniLM-L6-v2",
+        "bytes_on_disk": size,
+        "engine": "local",
+        "index": str(stocked.folder),
+        "passage_tokens": 160,
+        "oldest": DAY,
+        "newest": DAY,
+        "undated": 2,
+        "sources": (("BBC", 2), ("Reuters", 1)),
+    }
+    assert {type(status[name]) for name in ("articles", "passages", "generation", "pending", "bytes_on_disk")} == {int}
+
+
+def test_status_needs_no_model_and_makes_nothing(
+    stocked: Library, words: Words, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr("searchsvc.library.load", refuse)
+    before = sorted(stocked.folder.rglob("*"))
+    assert open_library_quietly(stocked).status().articles == 3
+    assert sorted(stocked.folder.rglob("*")) == before
+    assert words.calls == 1
+
+
+def test_rebuilding_embeds_nothing_and_changes_no_answer(stocked: Library, words: Words, open_library: Open) -> None:
+    stocked.remove(["fire"])
+    before = [(hit.passage_id, hit.text) for hit in stocked.search("evacuated votes").hits]
+    embedded, files = list(words.embedded), sorted(path.name for path in (stocked.folder / "local").glob("dense-*"))
+    stocked.rebuild()
+    assert words.embedded == embedded
+    assert sorted(path.name for path in (stocked.folder / "local").glob("dense-*")) != files
+    for shelf in (stocked, open_library_quietly(stocked)):
+        assert [(hit.passage_id, hit.text) for hit in shelf.search("evacuated votes").hits] == before
+        assert shelf.verify() == []
+    assert callable(open_library)
+
+
+def test_a_healthy_index_has_nothing_wrong(stocked: Library, open_library: Open) -> None:
+    assert stocked.verify() == []
+    stocked.remove(["flood"])
+    assert stocked.verify() == []
+    assert Library(stocked.settings).verify() == []
+    assert callable(open_library)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "said"),
+    [
+        ("local/dense-*.faiss", "has changed since it was written"),
+        ("local/dense-*.npy", "has changed since it was written"),
+        ("local/dense.json", "the dense index cannot be read"),
+        ("local/lexical.json", "the lexical index cannot be read"),
+        ("local/lexical/meta.json", "the lexical index cannot be read"),
+    ],
+)
+def test_verify_says_which_file_is_damaged_also_in_a_process_that_had_it_open(
+    stocked: Library, pattern: str, said: str
+) -> None:
+    (file,) = stocked.folder.glob(pattern)
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    other = file.with_name("harmed")
+    other.write_bytes(data)
+    other.replace(file)  # not in place: the old file is mapped
+    (found,) = open_library_quietly(stocked).verify()
+    assert said in found
+
+
+@pytest.mark.bug
+def test_verify_reads_every_file_of_the_lexical_index(stocked: Library) -> None:
+    silent = []
+    for file in sorted((stocked.folder / "local/lexical").iterdir()):
+        whole = file.read_bytes()
+        if not whole or file.name.startswith("."):
+            continue
+        data = bytearray(whole)
+        data[len(data) // 3] ^= 1
+        file.write_bytes(data)
+        try:
+            if not open_library_quietly(stocked).verify():
+                silent.append(file.suffix)
+        except BaseException as error:  # noqa: BLE001  tantivy's panics are no Exceptions
+            silent.append(f"{file.suffix}: {error!r:.80}")
+        file.write_bytes(whole)
+    assert silent == []
+
+
+@pytest.mark.bug
+def test_verify_says_that_the_catalogue_is_damaged(stocked: Library, settled: Callable[[Path], None]) -> None:
+    path = stocked.folder / "catalogue.sqlite3"
+    settled(path)
+    with sqlite3.connect(path) as db:
+        (page,) = db.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'articles'").fetchone()
+    db.close()
+    data = bytearray(path.read_bytes())
+    data[(page - 1) * 4096 : page * 4096] = b"\xa5" * 4096
+    path.write_bytes(data)
+    try:
+        found = open_library_quietly(stocked).verify()
+    except DamagedCatalogue as damage:
+        found = [damage.message]
+    assert found
+    with pytest.raises(DamagedCatalogue):
+        open_library_quietly(stocked).status()
+
+
+@pytest.mark.bug
+def test_a_full_disk_is_said_and_leaves_what_was_there(stocked: Library) -> None:
+    db = stocked.catalogue._db  # the only way to fill a disk that has room
+    (pages,) = db.execute("PRAGMA page_count").fetchone()
+    db.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(SearchsvcError, match="full"):
+        stocked.add([Article("big", "Big", "It is a very long text. " * 5_000)])
+    assert sorted(keys(stocked, "evacuated votes")) == ["fire", "flood", "vote"]
+    assert open_library_quietly(stocked).verify() == []
+
+
+@pytest.mark.bug
+def test_what_an_interrupted_run_committed_can_be_searched(
+    open_library: Open, words: Words, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("searchsvc.indexing.BATCH", 2)
+    records = [{"id": str(n), "title": f"Report {n}", "text": f"The committee met on day {n}."} for n in range(6)]
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, records)))
+    words.fails_at = 2
+    with pytest.raises(KeyboardInterrupt):
+        open_library().index([tmp_path / "a.jsonl"])
+    shelf = Library(Settings(index=tmp_path / "index"))
+    assert shelf.status().articles == 2
+    assert sorted(keys(shelf, "committee")) == ["0", "1"]
+    assert shelf.index([tmp_path / "a.jsonl"]).added == 4
+    assert sorted(keys(shelf, "committee")) == list("012345")
+
+
+@pytest.mark.bug
+def test_what_a_killed_writer_committed_can_be_searched(stocked: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("searchsvc.engines.local.LocalEngine.follow", killed)
+        with pytest.raises(KeyboardInterrupt):
+            stocked.add([Article("new", "New", "The volcano erupted.")])
+    results = open_library_quietly(stocked).search("volcano")
+    assert (results.hits[0].article.key, results.pending) == ("new", 0)
+
+
+def test_a_damaged_catalogue_is_refused_and_never_overwritten(stocked: Library, tmp_path: Path) -> None:
+    stocked.catalogue.close()
+    path = stocked.folder / "catalogue.sqlite3"
+    for extra in ("-wal", "-shm"):
+        path.with_name(path.name + extra).unlink(missing_ok=True)
+    path.write_bytes(b"garbage" * 1_000)
+    attempts: list[Callable[[Library], object]] = [
+        lambda shelf: shelf.search("a"), Library.status, Library.verify, lambda shelf: shelf.add([FLOOD]),
+        lambda shelf: shelf.index([tmp_path]),
+    ]  # fmt: skip
+    for attempt in attempts:
+        with pytest.raises(DamagedCatalogue, match=r"catalogue\.sqlite3"):
+            attempt(open_library_quietly(stocked))
+    assert path.read_bytes() == b"garbage" * 1_000
+
+
+@pytest.mark.bug
+def test_a_catalogue_that_was_deleted_and_made_anew_is_answered_from(open_library: Open, tmp_path: Path) -> None:
+    """The old search index still lies there, and holds fewer changes than the new catalogue."""
+    open_library().add([FLOOD, FIRE])
+    for file in (tmp_path / "index").glob("catalogue.sqlite3*"):
+        file.unlink()
+    shelf = open_library_quietly(Library(Settings(index=tmp_path / "index")))
+    shelf.add([VOTE, Article("a", "Storm", "The harbour was closed."), Article("b", "Drought", "The wells ran dry.")])
+    assert keys(shelf, "votes counted")[0] == "vote"
+    assert keys(shelf, "Danube metres Passau")[:1] != ["vote"] or shelf.search("Danube").hits[0].why.lexical_rank == 0
+    assert {hit.article.key for hit in shelf.search("votes harbour wells").hits} == {"vote", "a", "b"}
+    assert [hit.why.lexical_rank for hit in shelf.search("Danube").hits] == [0, 0, 0]
+
+
+def test_problems_among_articles_are_reported_and_the_rest_is_searchable(open_library: Open) -> None:
+    shelf = open_library()
+    report = shelf.add([Problem("line 1", "not a record"), Article("empty", "Empty", ""), FLOOD])
+    assert [problem.where for problem in report.problems] == ["line 1", "empty"]
+    assert (report.added, report.lost) == (1, 2)
+    assert keys(shelf, "Danube") == ["flood"]
+
+
+# With the real model
+
+
+@pytest.fixture(scope="module")
+def newsroom(tmp_path_factory: pytest.TempPathFactory) -> Library:
+    folder = tmp_path_factory.mktemp("real")
+    (folder / "news").mkdir()
+    for name, text in {
+        "korea.txt": "Putin visits Pyongyang\n\nThe two leaders signed a treaty. Moscow is likely seeking ammunition "
+        "and construction workers.\n\nThousands lined the streets.",
+        "bread.txt": "The price of bread\n\nWheat has become dearer since the harvest failed. Bakers raise prices.",
+        "football.txt": "Late goal decides the final\n\nThe striker scored in the last minute. Fans celebrated.",
+    }.items():
+        (folder / "news" / name).write_text(text)
+    shelf = Library(Settings(index=folder / "index"))
+    shelf.index([folder / "news"])
+    return shelf
+
+
+@pytest.mark.parametrize(
+    ("question", "key", "sentence"),
+    [
+        ("what does Russia want from North Korea", "korea.txt",
+         "Moscow is likely seeking ammunition and construction workers."),
+        ("why are loaves more expensive", "bread.txt", "Wheat has become dearer since the harvest failed."),
+        ("who won the soccer match", "football.txt", "The striker scored in the last minute."),
+    ],
+)  # fmt: skip
+def test_the_real_model_finds_the_sentence_that_answers(
+    newsroom: Library, question: str, key: str, sentence: str
+) -> None:
+    hit = newsroom.search(question).hits[0]
+    assert (hit.article.key, hit.answer_text) == (key, sentence)
+
+
+def test_the_real_model_is_recognised_by_another_library_and_embeds_nothing_twice(newsroom: Library) -> None:
+    again = Library(newsroom.settings)
+    report = again.index([newsroom.folder.parent / "news"])
+    assert (report.unchanged_files, report.embedded, report.added) == (3, 0, 0)
+    assert again.status().model == "all-MiniLM-L6-v2"
+    facts = again.catalogue.facts()
+    assert (facts["dimension"], facts["fingerprint"]) == ("384", again.embedder.fingerprint)
+    rows = again.catalogue.rows([1, 2, 3])
+    np.testing.assert_allclose(np.linalg.norm(rows.vectors.astype(np.float32), axis=1), 1.0, atol=2e-3)
+    assert os.path.samefile(again.folder, newsroom.folder)  # noqa: PTH121
