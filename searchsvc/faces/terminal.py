@@ -311,11 +311,11 @@ def show_evaluation(console: Console, evaluation: "Evaluation") -> None:
     for one in evaluation.measures:
         said = Text.assemble((f"{one.mean:.3f}", "bold"), (f"   {one.low:.3f} to {one.high:.3f}", "dim"))
         if change := moved.get(one.name):
-            said.append(f"   {change.mean:+.3f} ({change.low:+.3f} to {change.high:+.3f}) since the last run: ")
-            said.append(f"{len(change.better):,} better, {len(change.worse):,} worse")
+            said.append(f"   {change.mean:+.3f} ({change.low:+.3f} to {change.high:+.3f}), ")
+            said.append(f"{len(change.better):,} up, {len(change.worse):,} down")
         put(console, said, lead=Text(one.name.ljust(12), "dim"), indent=12)
     size = f"{counted(evaluation.questions, 'question')} among {counted(evaluation.articles, 'article')}"
     took = f"half of them in {evaluation.took_ms_p50:.0f} ms, 95 % in {evaluation.took_ms_p95:.0f} ms"
-    put(console, Text(f"{size}; {took}", "dim"))
+    put(console, Text(f"{size}; {took}{'; changes are since the last run' if moved else ''}", "dim"))
     if evaluation.unknown_articles:
         put(console, Text(f"{counted(evaluation.unknown_articles, 'right article')} not in the corpus", "dim"))

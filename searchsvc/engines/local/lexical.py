@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 ANALYZER = "news"
 HEAP = 64 << 20
-COMMIT_EVERY = 20_000  # articles, while much is added
+DELETE_AT_ONCE = 1_000  # articles
 
 
 class Lexical:
@@ -75,9 +75,13 @@ class Lexical:
             return
         added, removed = catalogue.changes(done, upto)
         writer = self._index.writer(HEAP)
-        for article in (*removed, *added):
-            writer.delete_documents_by_term("article", article)
-        for number, article in enumerate(added, 1):
+        # By query: by term, tantivy-py takes the number for a signed one and deletes nothing.
+        schema = self._index.schema
+        gone = [*removed, *added]
+        for start in range(0, len(gone), DELETE_AT_ONCE):
+            some = gone[start : start + DELETE_AT_ONCE]
+            writer.delete_documents_by_query(tantivy.Query.term_set_query(schema, "article", some))
+        for article in added:
             entry = catalogue.articles([article]).get(article)
             if entry is None:
                 continue
@@ -91,9 +95,7 @@ class Lexical:
                 }
                 if entry.published is not None:
                     document["published"] = to_microseconds(entry.published)
-                writer.add_document(tantivy.Document.from_dict(document, _schema()))
-            if number % COMMIT_EVERY == 0:
-                writer.commit()
+                writer.add_document(tantivy.Document.from_dict(document, schema))
         writer.commit()
         writer.wait_merging_threads()
         self._record(upto)
