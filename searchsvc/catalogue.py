@@ -14,11 +14,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from searchsvc.errors import DamagedCatalogue, ModelMismatch, NoIndex
+from searchsvc.errors import Busy, DamagedCatalogue, ModelMismatch, NoIndex, Unwritable
 from searchsvc.passages import Passage
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -147,8 +148,7 @@ class Catalogue:
             raise NoIndex(f"there is no index in {path.parent}", "searchsvc index PATH… makes one")
         self.path = path
         self._threads = threading.local()
-        with self._damage_named():
-            self._migrate()
+        self._migrate(create)
 
     def close(self) -> None:
         """Close this thread's connection."""
@@ -322,9 +322,13 @@ class Catalogue:
 
     @property
     def _db(self) -> sqlite3.Connection:
-        connection: sqlite3.Connection | None = getattr(self._threads, "connection", None)
+        connection: _Connection | None = getattr(self._threads, "connection", None)
         if connection is None:
-            connection = sqlite3.connect(self.path, isolation_level=None, timeout=30)
+            try:
+                connection = sqlite3.connect(self.path, isolation_level=None, timeout=30, factory=_Connection)
+            except sqlite3.DatabaseError as error:
+                raise _named(error, self.path) from error
+            connection.path = self.path
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA foreign_keys = ON")
@@ -336,28 +340,64 @@ class Catalogue:
         value: int = self._db.execute(sql).fetchone()[0]
         return value
 
-    def _migrate(self) -> None:
-        version = self._one("PRAGMA user_version")
-        if version > len(MIGRATIONS):
-            raise ModelMismatch(
-                f"the index in {self.path.parent} was made by a newer searchsvc (catalogue version {version})",
-                "install the newer searchsvc, or name another folder with --index",
-            )
-        for number, script in enumerate(MIGRATIONS[version:], version + 1):
-            self._db.executescript(f"BEGIN IMMEDIATE; {script}; PRAGMA user_version = {number}; COMMIT;")
-
-    @contextmanager
-    def _damage_named(self) -> Iterator[None]:
+    def _migrate(self, create: bool) -> None:
+        if self._version() == len(MIGRATIONS):
+            return
+        self._db.execute("BEGIN IMMEDIATE")
         try:
-            yield
+            version = self._version()
+            if version > len(MIGRATIONS):
+                raise ModelMismatch(
+                    f"the index in {self.path.parent} was made by a newer searchsvc (catalogue version {version})",
+                    "install the newer searchsvc, or name another folder with --index",
+                )
+            if version == 0 and not create:
+                raise DamagedCatalogue(f"the catalogue {self.path} is empty", _way_back(self.path))
+            for number, script in enumerate(MIGRATIONS[version:], version + 1):
+                for statement in script.split(";"):
+                    self._db.execute(statement)
+                self._db.execute(f"PRAGMA user_version = {number}")
+            self._db.execute("COMMIT")
+        finally:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+
+    def _version(self) -> int:
+        return self._one("PRAGMA user_version")
+
+
+class _Connection(sqlite3.Connection):
+    """A connection whose errors are ours: none of SQLite's leaves this module, except for mistakes in it."""
+
+    path: Path
+
+    def execute(self, sql: str, parameters: Any = ()) -> sqlite3.Cursor:
+        try:
+            return super().execute(sql, parameters)
         except sqlite3.DatabaseError as error:
-            self.close()
-            if isinstance(error, sqlite3.OperationalError) and "locked" in str(error):
-                raise
-            raise DamagedCatalogue(
-                f"the catalogue {self.path} cannot be read: {error}",
-                f"put a copy of {self.path.name} back in its place, or delete the folder and index the sources again",
-            ) from error
+            raise _named(error, self.path) from error
+
+    def executemany(self, sql: str, parameters: Iterable[Any]) -> sqlite3.Cursor:
+        try:
+            return super().executemany(sql, parameters)
+        except sqlite3.DatabaseError as error:
+            raise _named(error, self.path) from error
+
+
+def _named(error: sqlite3.DatabaseError, path: Path) -> Exception:
+    """Return what an error of SQLite's means to a person; the error itself where it is our own mistake."""
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
+    if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+        return Busy(f"another process holds the catalogue {path}", "try again in a moment")
+    if code in {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN}:
+        return Unwritable(f"the catalogue {path} cannot be written: {error}", "make room, or see who owns the folder")
+    if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
+        return DamagedCatalogue(f"the catalogue {path} is damaged: {error}", _way_back(path))
+    return error
+
+
+def _way_back(path: Path) -> str:
+    return f"put a copy of {path.name} back in its place, or delete {path.parent} and index the sources again"
 
 
 class Writer:

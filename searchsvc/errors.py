@@ -6,6 +6,7 @@
     ├── NotFound                no article has that id or key               (exit 1, HTTP 404)
     ├── Unreadable              a file or record that cannot be an article  (reported and skipped)
     ├── Busy                    another process is writing to this index    (exit 1, HTTP 503)
+    ├── Unwritable              the disk is full, or cannot be written to   (exit 1, HTTP 503)
     ├── DamagedCatalogue        the record itself cannot be trusted         (exit 1, HTTP 503)
     ├── DamagedIndex            a derived index cannot be trusted           (rebuilt, never served)
     ├── ModelMismatch           the index was made with other settings      (exit 1, HTTP 503)
@@ -42,6 +43,10 @@ class Unreadable(SearchsvcError):
 
 class Busy(SearchsvcError):
     """Another process is writing to this index."""
+
+
+class Unwritable(SearchsvcError):
+    """The disk is full, or cannot be written to."""
 
 
 class DamagedCatalogue(SearchsvcError):

@@ -215,9 +215,7 @@ class Indexer:
         vectors = self._embedder.passages([texts[digest] for digest in new]).astype(np.float16)
         with self._catalogue.writing() as writer:
             writer.add_vectors(zip(new, vectors, strict=True))
-            files = {
-                path: writer.begin_file(path) for path in {d.path for d in self._drafts.values()} if path
-            }
+            files = {path: writer.begin_file(path) for path in {d.path for d in self._drafts.values()} if path}
             for draft in self._drafts.values():
                 passages = [(passage, _digest(text)) for passage, text in draft.passages]
                 replaced = writer.put(draft.entry, draft.digest, files.get(draft.path or ""), passages)

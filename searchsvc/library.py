@@ -57,6 +57,7 @@ class Library:
         self.settings = settings or Settings()
         self.folder = self.settings.index.expanduser().resolve()
         self._announce = announce
+        self._opening = threading.Lock()
         self._loading = threading.RLock()
         self._mended = threading.Lock()
         self._embedder: Embedder | None = None
@@ -127,8 +128,9 @@ class Library:
                 try:
                     return self.engine.snapshot(self.catalogue)
                 except DamagedIndex:
-                    self._announce(f"Making the search index anew: {damage.message}.")
-                    with self._writing():
+                    # Whoever is writing mends it in the end; no search waits for that.
+                    with self._writing(patience=0):
+                        self._announce(f"Making the search index anew: {damage.message}.")
                         self.engine.follow(self.catalogue)
                     return self.engine.snapshot(self.catalogue)
 
@@ -182,7 +184,7 @@ class Library:
     @property
     def catalogue(self) -> Catalogue:
         """The record; raises NoIndex when there is none."""
-        with self._loading:
+        with self._opening:
             if self._catalogue is None:
                 self._catalogue = Catalogue(self._catalogue_file)
             return self._catalogue
@@ -241,7 +243,7 @@ class Library:
         return report
 
     @contextmanager
-    def _writing(self, *, create: bool = False) -> Iterator[None]:
+    def _writing(self, *, create: bool = False, patience: float = PATIENCE) -> Iterator[None]:
         """Hold the writer lock of this index; raises Busy when another process keeps it too long."""
         from filelock import FileLock, Timeout
 
@@ -250,7 +252,7 @@ class Library:
         else:
             self.catalogue  # noqa: B018  says so where there is no index, before anything is made
         holder = self.folder / "writer.pid"
-        lock = FileLock(self.folder / "writer.lock", timeout=PATIENCE)
+        lock = FileLock(self.folder / "writer.lock", timeout=patience)
         try:
             lock.acquire()
         except Timeout:

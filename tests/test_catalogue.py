@@ -367,14 +367,19 @@ def test_a_file_counts_as_read_only_when_it_was_read_to_its_end(catalogue: Catal
 def test_a_transaction_that_fails_half_way_leaves_nothing(catalogue: Catalogue) -> None:
     row = put(catalogue, "a", "Old.")
     before = (catalogue.article("a"), catalogue.counts(), catalogue.facts())
-    with pytest.raises(KeyboardInterrupt), catalogue.writing() as writer:
-        writer.set_facts({"model": "x"})
-        writer.end_file("/f", 1, 1, "1")
-        writer.add_vectors([(b"new", vector(1, 1))])
-        writer.put(entry("a", "New."), b"d", None, [])
-        writer.put(entry("b"), b"d", None, [(Passage(0, 1, ()), b"new")])
-        writer.remove("a")
-        raise KeyboardInterrupt
+
+    def fail_half_way() -> None:
+        with catalogue.writing() as writer:
+            writer.set_facts({"model": "x"})
+            writer.end_file("/f", 1, 1, "1")
+            writer.add_vectors([(b"new", vector(1, 1))])
+            writer.put(entry("a", "New."), b"d", None, [])
+            writer.put(entry("b"), b"d", None, [(Passage(0, 1, ()), b"new")])
+            writer.remove("a")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail_half_way()
     assert (catalogue.article("a"), catalogue.counts(), catalogue.facts()) == before
     assert catalogue.has_vectors([b"new"]) == set()
     assert catalogue.file("/f") is None

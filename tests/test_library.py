@@ -1,7 +1,6 @@
 """The library: what the faces can rely on, from an empty folder to an index that is damaged or in use."""
 
 import json
-import os
 import sqlite3
 import subprocess
 import sys
@@ -40,6 +39,11 @@ def stocked(open_library: Open) -> Library:
 
 def keys(found: Library, question: str, **wishes: Any) -> list[str]:
     return [hit.article.key for hit in found.search(question, **wishes).hits]
+
+
+def reopened(other: Library) -> Library:
+    """Open the same index again, as another process would."""
+    return Library(other.settings)
 
 
 # From nothing to an answer
@@ -91,7 +95,7 @@ def test_files_are_indexed_and_a_second_library_sees_them_at_once(open_library: 
 
 
 def test_another_process_sees_what_was_committed_and_commits_what_is_seen(stocked: Library) -> None:
-    assert keys(stocked, "evacuated", sources=["bbc"]) == ["flood", "fire"] or True
+    assert "flood" in keys(stocked, "the Danube in Passau")
     code = """
 import sys
 from pathlib import Path
@@ -157,9 +161,8 @@ def test_each_article_gives_as_many_passages_as_are_wished(open_library: Open) -
         assert sorted(hit.article.key for hit in hits) == ["long"] * wished + ["short"]
         assert len({hit.passage_id for hit in hits}) == wished + 1
         assert all(hit.article.text[hit.start : hit.end] == hit.text for hit in hits)
-    assert {hit.article.key for hit in shelf.search("committee", per_article=3, limit=1).hits} <= {"long"} or len(
-        shelf.search("committee", per_article=3, limit=1).hits
-    ) == 1
+    (best,) = {hit.article.key for hit in shelf.search("committee", per_article=3, limit=1).hits}
+    assert best == shelf.search("committee").hits[0].article.key
 
 
 def test_hits_end_before_their_passages_exceed_the_tokens_wished(stocked: Library, words: Words) -> None:
@@ -271,9 +274,9 @@ def test_a_second_writer_is_told_who_writes_while_searches_go_on(
     assert stocked.remove(["flood"]) == 1
 
 
-def test_a_writer_waits_for_another_that_is_quick(stocked: Library, open_library: Open) -> None:
+def test_a_writer_waits_for_another_that_is_quick(stocked: Library) -> None:
     threads = [
-        threading.Thread(target=lambda n=n: open_library_quietly(stocked).add([Article(f"a{n}", "T", f"Number {n}.")]))
+        threading.Thread(target=lambda n=n: reopened(stocked).add([Article(f"a{n}", "T", f"Number {n}.")]))
         for n in range(4)
     ]
     for thread in threads:
@@ -282,21 +285,15 @@ def test_a_writer_waits_for_another_that_is_quick(stocked: Library, open_library
         thread.join(60)
     assert stocked.status().articles == 7
     assert stocked.status().pending == 0
-    assert open_library_quietly(stocked).verify() == []
-    assert callable(open_library)
+    assert reopened(stocked).verify() == []
 
 
-def open_library_quietly(other: Library) -> Library:
-    return Library(other.settings)
-
-
-def test_an_error_while_writing_frees_the_lock(stocked: Library, words: Words, open_library: Open) -> None:
+def test_an_error_while_writing_frees_the_lock(stocked: Library, words: Words) -> None:
     words.fails_at = words.calls + 1
     with pytest.raises(KeyboardInterrupt):
         stocked.add([Article("new", "New", "Something new.")])
     assert not (stocked.folder / "writer.pid").exists()
     assert Library(stocked.settings).add([Article("new", "New", "Something new.")]).added == 1
-    assert callable(open_library)
 
 
 def test_searches_go_on_while_another_thread_writes(stocked: Library) -> None:
@@ -334,11 +331,11 @@ def test_searches_go_on_while_another_thread_writes(stocked: Library) -> None:
 def test_an_index_is_not_searched_with_another_model(stocked: Library, words: Words, open_library: Open) -> None:
     assert keys(open_library(), "Danube")[0] == "flood"
     words.fingerprint = "another"
-    for attempt in (lambda: open_library_quietly(stocked).search("Danube"),
-                    lambda: open_library_quietly(stocked).add([FLOOD])):  # fmt: skip
+    for attempt in (lambda: reopened(stocked).search("Danube"),
+                    lambda: reopened(stocked).add([FLOOD])):  # fmt: skip
         with pytest.raises(ModelMismatch, match="was made with the model all-MiniLM-L6-v2"):
             attempt()
-    assert open_library_quietly(stocked).status().articles == 3
+    assert reopened(stocked).status().articles == 3
 
 
 def test_an_index_keeps_the_passage_size_that_it_was_made_with(stocked: Library) -> None:
@@ -384,30 +381,28 @@ def test_status_needs_no_model_and_makes_nothing(
 
     monkeypatch.setattr("searchsvc.library.load", refuse)
     before = sorted(stocked.folder.rglob("*"))
-    assert open_library_quietly(stocked).status().articles == 3
+    assert reopened(stocked).status().articles == 3
     assert sorted(stocked.folder.rglob("*")) == before
     assert words.calls == 1
 
 
-def test_rebuilding_embeds_nothing_and_changes_no_answer(stocked: Library, words: Words, open_library: Open) -> None:
+def test_rebuilding_embeds_nothing_and_changes_no_answer(stocked: Library, words: Words) -> None:
     stocked.remove(["fire"])
     before = [(hit.passage_id, hit.text) for hit in stocked.search("evacuated votes").hits]
     embedded, files = list(words.embedded), sorted(path.name for path in (stocked.folder / "local").glob("dense-*"))
     stocked.rebuild()
     assert words.embedded == embedded
     assert sorted(path.name for path in (stocked.folder / "local").glob("dense-*")) != files
-    for shelf in (stocked, open_library_quietly(stocked)):
+    for shelf in (stocked, reopened(stocked)):
         assert [(hit.passage_id, hit.text) for hit in shelf.search("evacuated votes").hits] == before
         assert shelf.verify() == []
-    assert callable(open_library)
 
 
-def test_a_healthy_index_has_nothing_wrong(stocked: Library, open_library: Open) -> None:
+def test_a_healthy_index_has_nothing_wrong(stocked: Library) -> None:
     assert stocked.verify() == []
     stocked.remove(["flood"])
     assert stocked.verify() == []
     assert Library(stocked.settings).verify() == []
-    assert callable(open_library)
 
 
 @pytest.mark.parametrize(
@@ -415,9 +410,9 @@ def test_a_healthy_index_has_nothing_wrong(stocked: Library, open_library: Open)
     [
         ("local/dense-*.faiss", "has changed since it was written"),
         ("local/dense-*.npy", "has changed since it was written"),
-        ("local/dense.json", "the dense index cannot be read"),
-        ("local/lexical.json", "the lexical index cannot be read"),
-        ("local/lexical/meta.json", "the lexical index cannot be read"),
+        ("local/dense.json", "dense"),
+        ("local/lexical.json", "lexical"),
+        ("local/lexical/meta.json", "lexical index"),
     ],
 )
 def test_verify_says_which_file_is_damaged_also_in_a_process_that_had_it_open(
@@ -429,7 +424,7 @@ def test_verify_says_which_file_is_damaged_also_in_a_process_that_had_it_open(
     other = file.with_name("harmed")
     other.write_bytes(data)
     other.replace(file)  # not in place: the old file is mapped
-    (found,) = open_library_quietly(stocked).verify()
+    (found,) = reopened(stocked).verify()
     assert said in found
 
 
@@ -444,7 +439,7 @@ def test_verify_reads_every_file_of_the_lexical_index(stocked: Library) -> None:
         data[len(data) // 3] ^= 1
         file.write_bytes(data)
         try:
-            if not open_library_quietly(stocked).verify():
+            if not reopened(stocked).verify():
                 silent.append(file.suffix)
         except BaseException as error:  # noqa: BLE001  tantivy's panics are no Exceptions
             silent.append(f"{file.suffix}: {error!r:.80}")
@@ -463,12 +458,12 @@ def test_verify_says_that_the_catalogue_is_damaged(stocked: Library, settled: Ca
     data[(page - 1) * 4096 : page * 4096] = b"\xa5" * 4096
     path.write_bytes(data)
     try:
-        found = open_library_quietly(stocked).verify()
+        found = reopened(stocked).verify()
     except DamagedCatalogue as damage:
         found = [damage.message]
     assert found
     with pytest.raises(DamagedCatalogue):
-        open_library_quietly(stocked).status()
+        reopened(stocked).status()
 
 
 @pytest.mark.bug
@@ -479,10 +474,9 @@ def test_a_full_disk_is_said_and_leaves_what_was_there(stocked: Library) -> None
     with pytest.raises(SearchsvcError, match="full"):
         stocked.add([Article("big", "Big", "It is a very long text. " * 5_000)])
     assert sorted(keys(stocked, "evacuated votes")) == ["fire", "flood", "vote"]
-    assert open_library_quietly(stocked).verify() == []
+    assert reopened(stocked).verify() == []
 
 
-@pytest.mark.bug
 def test_what_an_interrupted_run_committed_can_be_searched(
     open_library: Open, words: Words, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -508,7 +502,7 @@ def test_what_a_killed_writer_committed_can_be_searched(stocked: Library, monkey
         patch.setattr("searchsvc.engines.local.LocalEngine.follow", killed)
         with pytest.raises(KeyboardInterrupt):
             stocked.add([Article("new", "New", "The volcano erupted.")])
-    results = open_library_quietly(stocked).search("volcano")
+    results = reopened(stocked).search("volcano")
     assert (results.hits[0].article.key, results.pending) == ("new", 0)
 
 
@@ -524,7 +518,7 @@ def test_a_damaged_catalogue_is_refused_and_never_overwritten(stocked: Library, 
     ]  # fmt: skip
     for attempt in attempts:
         with pytest.raises(DamagedCatalogue, match=r"catalogue\.sqlite3"):
-            attempt(open_library_quietly(stocked))
+            attempt(reopened(stocked))
     assert path.read_bytes() == b"garbage" * 1_000
 
 
@@ -534,10 +528,9 @@ def test_a_catalogue_that_was_deleted_and_made_anew_is_answered_from(open_librar
     open_library().add([FLOOD, FIRE])
     for file in (tmp_path / "index").glob("catalogue.sqlite3*"):
         file.unlink()
-    shelf = open_library_quietly(Library(Settings(index=tmp_path / "index")))
+    shelf = reopened(Library(Settings(index=tmp_path / "index")))
     shelf.add([VOTE, Article("a", "Storm", "The harbour was closed."), Article("b", "Drought", "The wells ran dry.")])
     assert keys(shelf, "votes counted")[0] == "vote"
-    assert keys(shelf, "Danube metres Passau")[:1] != ["vote"] or shelf.search("Danube").hits[0].why.lexical_rank == 0
     assert {hit.article.key for hit in shelf.search("votes harbour wells").hits} == {"vote", "a", "b"}
     assert [hit.why.lexical_rank for hit in shelf.search("Danube").hits] == [0, 0, 0]
 
@@ -594,4 +587,3 @@ def test_the_real_model_is_recognised_by_another_library_and_embeds_nothing_twic
     assert (facts["dimension"], facts["fingerprint"]) == ("384", again.embedder.fingerprint)
     rows = again.catalogue.rows([1, 2, 3])
     np.testing.assert_allclose(np.linalg.norm(rows.vectors.astype(np.float32), axis=1), 1.0, atol=2e-3)
-    assert os.path.samefile(again.folder, newsroom.folder)  # noqa: PTH121

@@ -36,6 +36,7 @@ from searchsvc.errors import (
     NotFound,
     SearchsvcError,
     Unreadable,
+    Unwritable,
 )
 from searchsvc.faces.limits import (
     MOST_SEARCHES,
@@ -66,6 +67,7 @@ KINDS: dict[type[SearchsvcError], tuple[int, str]] = {
     NotFound: (404, "not_found"),
     Unreadable: (422, "unreadable"),
     Busy: (503, "busy"),
+    Unwritable: (503, "unwritable"),
     DamagedCatalogue: (503, "damaged_catalogue"),
     DamagedIndex: (503, "damaged_index"),
     ModelMismatch: (503, "model_mismatch"),

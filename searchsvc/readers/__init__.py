@@ -79,7 +79,8 @@ def walk(path: Path) -> Iterator[Path | Problem]:
     """Yield the files to read at a path: itself, or in order all that a folder holds which have a reader.
 
     Hidden files and folders, devices, links that lead out of the folder, and a README, which is about the folder
-    and no news, are left out; so is a link to what is found under its own name anyway. What a person named but cannot be read comes as a `Problem`.
+    and no news, are left out; so is a link to what is found under its own name anyway. What a person named but
+    cannot be read comes as a `Problem`.
     """
     try:
         mode = _mode(path)
