@@ -21,6 +21,7 @@ from searchsvc.questions import ask
 from searchsvc.searching import Results, answer
 from searchsvc.settings import Settings
 
+PASSAGE_TOKENS = 160  # see tests/benchmarks/passage_sizes.py
 PATIENCE = 60.0  # seconds that a writer waits for another
 
 Announce = Callable[[str], None]
@@ -223,7 +224,13 @@ class Library:
 
     def _indexer(self) -> Indexer:
         facts = self.catalogue.facts()
-        budget = int(facts.get("passage_tokens", self.settings.passage_tokens))
+        wanted = self.settings.passage_tokens
+        budget = int(facts.get("passage_tokens", wanted or PASSAGE_TOKENS))
+        if wanted not in {0, budget}:
+            raise ModelMismatch(
+                f"the index in {self.folder} was made with passages of {budget} tokens, not {wanted}",
+                "leave out --passage-tokens, or make another index with --index",
+            )
         if not facts:
             where = locate(self.settings.model or BUNDLED)
             name = str(where) if self.settings.model and isinstance(where, Path) else self.settings.model or BUNDLED

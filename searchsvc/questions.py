@@ -48,5 +48,8 @@ def ask(
             raise BadInput(f"{name} is {value}; it must be from 1 to {most}")
     if max_tokens is not None and max_tokens < 1:
         raise BadInput(f"max_tokens is {max_tokens}; it must be at least 1")
+    allowed = allowed or Filter()
+    if allowed.after and allowed.before and allowed.after > allowed.before:
+        raise BadInput(f"after ({allowed.after:%Y-%m-%d}) is later than before ({allowed.before:%Y-%m-%d})")
     words = tuple(telling(line)[:MOST_WORDS])
-    return Question(line, words, limit, per_article, max_tokens, allowed or Filter())
+    return Question(line, words, limit, per_article, max_tokens, allowed)

@@ -29,7 +29,11 @@ class Settings:
     )
     device: str = field(default="auto", metadata={"help": "auto, cpu or cuda", "choices": ("auto", "cpu", "cuda")})
     passage_tokens: int = field(
-        default=160, metadata={"help": "most tokens of a passage, title not counted", "range": (16, 8192)}
+        default=0,
+        metadata={
+            "help": "most tokens of a passage, title not counted; 0: those that the index was made with, or else 160",
+            "range": (16, 8192),
+        },
     )
     article_bytes: int = field(
         default=10_000_000, metadata={"help": "most bytes of one article; larger ones are reported and skipped"}
@@ -44,7 +48,7 @@ class Settings:
             choices, bounds = one.metadata.get("choices"), one.metadata.get("range")
             if choices and value not in choices:
                 raise BadInput(f"{one.name} is {value!r}; it must be one of {', '.join(choices)}")
-            if bounds and not bounds[0] <= value <= bounds[1]:
+            if bounds and value != one.default and not bounds[0] <= value <= bounds[1]:
                 raise BadInput(f"{one.name} is {value}; it must be from {bounds[0]} to {bounds[1]}")
         if self.article_bytes < 1:
             raise BadInput("article_bytes must be at least 1")

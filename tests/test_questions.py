@@ -1,7 +1,10 @@
 """Questions: anything may be asked in words; what is impossible is refused in words."""
 
+from datetime import UTC, datetime
+
 import pytest
 
+from searchsvc.engines import Filter
 from searchsvc.errors import BadInput
 from searchsvc.questions import ask
 
@@ -33,3 +36,10 @@ def test_an_impossible_number_of_hits_is_refused(name, value):
         ask("x", **{name: value})
     with pytest.raises(BadInput, match="max_tokens is 0"):
         ask("x", max_tokens=0)
+
+
+def test_a_time_that_ends_before_it_begins_is_refused():
+    later, earlier = datetime(2024, 6, 2, tzinfo=UTC), datetime(2024, 6, 1, tzinfo=UTC)
+    assert ask("x", allowed=Filter(after=earlier, before=earlier)).allowed.after == earlier
+    with pytest.raises(BadInput, match=r"after \(2024-06-02\) is later than before \(2024-06-01\)"):
+        ask("x", allowed=Filter(after=later, before=earlier))

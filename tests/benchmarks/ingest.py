@@ -27,6 +27,7 @@ from searchsvc.cleaning import clean, clean_title
 from searchsvc.embedding import BUNDLED, load
 from searchsvc.evaluation import read
 from searchsvc.languages import language_of
+from searchsvc.library import PASSAGE_TOKENS
 from searchsvc.passages import Splitter
 from searchsvc.readers import from_record
 from searchsvc.readers.records import text_lines
@@ -75,7 +76,7 @@ def sample(corpus: Path, to: Path, passages: int) -> list[str]:
         cache=settings.cache_folder,
         announce=lambda sentence: print(sentence, file=sys.stderr),
     )
-    splitter = Splitter(embedder.tokenizer, budget=settings.passage_tokens, longest=embedder.longest)
+    splitter = Splitter(embedder.tokenizer, budget=settings.passage_tokens or PASSAGE_TOKENS, longest=embedder.longest)
     keys: list[str] = []
     count = 0
     with to.open("w", encoding="utf-8") as out:
