@@ -1,18 +1,15 @@
 """Evaluation: how well the ranking finds what people judged to be the answer.
 
-    FOLDER/corpus.jsonl    ── indexed once, in the cache folder ──► library ── every judged question ──► runs
-    FOLDER/queries.jsonl   {"_id", "text", "as_of"?} a line                                               │
-    FOLDER/qrels.tsv       query-id, corpus-id, score, behind a header ────────── judged by ir_measures ──┴─► measures
+    corpus ── indexed once, in the cache folder ──► library ── every question that can be answered ──► runs
+    judgements ───────────────────────────────────────── compared by ir_measures ──────────────────────┴─► measures
 
-The layout is that of BEIR (Thakur et al., BEIR: A Heterogeneous Benchmark for Zero-shot Evaluation, 2021), where the
-qrels lie in qrels/test.tsv; each of the two JSON files may be packed. A question's `as_of` is the day at whose end it
-was asked. Everything is counted at the level of articles, over questions with at least one right article.
+Everything is counted at the level of articles, over questions with at least one right article.
 """
 
 import hashlib
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,14 +17,12 @@ from pathlib import Path
 import numpy as np
 
 from searchsvc.articles import article_id
-from searchsvc.dates import parse_bound
 from searchsvc.embedding import BUNDLED
-from searchsvc.errors import BadInput, SearchsvcError, Unreadable
+from searchsvc.errors import BadInput, SearchsvcError
 from searchsvc.indexing import Progress
+from searchsvc.judgements import LAYOUT, JudgedSet, PastQuestion, read
 from searchsvc.library import Announce, Library
-from searchsvc.questions import MOST_HITS, ask
-from searchsvc.readers.json_values import one_value
-from searchsvc.readers.records import text_lines
+from searchsvc.questions import MOST_HITS
 from searchsvc.settings import Settings
 
 MEASURES = {"nDCG@10": "nDCG@10", "R@10": "R@10", "R@100": "R@100", "MRR@10": "RR@10"}  # ours: ir_measures' name
@@ -37,48 +32,8 @@ RESAMPLES = 5_000
 CONFIDENCE = 0.95
 SEED = 20_240_618
 
-_LAYOUT = (
-    "a folder to judge by holds corpus.jsonl, queries.jsonl and qrels.tsv (or qrels/test.tsv) as BEIR lays them out; "
-    "the JSON Lines may end in .gz or .zst"
-)
-_CORPUS = ("corpus.jsonl", "corpus.jsonl.gz", "corpus.jsonl.zst")
-_QUERIES = ("queries.jsonl", "queries.jsonl.gz", "queries.jsonl.zst")
-_QRELS = ("qrels.tsv", "qrels/test.tsv")
-_LINE_BYTES = 10_000_000
 
 Values = dict[str, dict[str, float]]  # question id -> measure -> value
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A question of the set, and the moment it was asked at; None: now."""
-
-    id: str
-    text: str
-    as_of: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class JudgedSet:
-    """What a folder holds: where its articles are, the questions, and each question's articles with their scores.
-
-    `judgements` counts the lines of the qrels, also those of questions that are not there; `questions` are all.
-    """
-
-    folder: Path
-    corpus: Path
-    questions: tuple[Asked, ...]
-    judged: dict[str, dict[str, int]]
-
-    @property
-    def judgements(self) -> int:
-        """How many pairs of question and article were judged."""
-        return sum(map(len, self.judged.values()))
-
-    @property
-    def answerable(self) -> tuple[Asked, ...]:
-        """The questions with at least one right article: those that say something about a ranking."""
-        return tuple(one for one in self.questions if max(self.judged.get(one.id, {}).values(), default=0) > 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +105,7 @@ def evaluate(
     asked = judged.answerable
     if not asked:
         reason = "no question has a right article" if judged.questions else "there are no questions"
-        raise BadInput(f"nothing in {folder} can be judged: {reason}", _LAYOUT)
+        raise BadInput(f"nothing in {folder} can be judged: {reason}", LAYOUT)
     place = _place(judged.corpus, settings)
     library = Library(replace(settings, index=place / "index"), announce=announce)
     unknown = _indexed(library, judged, announce, progress)
@@ -224,86 +179,12 @@ def interval(values: Sequence[float]) -> tuple[float, float, float]:
     return mean, float(found.low), float(found.high)
 
 
-def read(folder: Path) -> JudgedSet:
-    """Read questions and judgements; the corpus is only looked for. Raises BadInput, with file and line."""
-    top = folder.expanduser().resolve()
-    if not top.is_dir():
-        raise BadInput(f"{folder} is not a folder", _LAYOUT)
-    files = [_first(top, names) for names in (_CORPUS, _QUERIES, _QRELS)]
-    corpus, queries, qrels = files
-    if corpus is None or queries is None or qrels is None:
-        missing = [names[0] for names, file in zip((_CORPUS, _QUERIES, _QRELS), files, strict=True) if file is None]
-        raise BadInput(f"{folder} has no {' and no '.join(missing)}", _LAYOUT)
-    questions: dict[str, Asked] = {}
-    for number, line in _lines(queries):
-        one = _asked(line, f"{queries}, line {number}")
-        if one.id in questions:
-            raise BadInput(f"{queries}, line {number}: the question {one.id!r} stands twice")
-        questions[one.id] = one
-    # Through links, so that other questions over the same corpus can share its index.
-    return JudgedSet(top, corpus.resolve(), tuple(questions.values()), _judgements(qrels))
-
-
 def _require_extra() -> None:
     try:
         import ir_measures  # noqa: F401
         import scipy.stats  # noqa: F401
     except ImportError as error:
         raise SearchsvcError(f"{error.name} is not installed", "pip install 'searchsvc[eval]'") from error
-
-
-def _first(folder: Path, names: Sequence[str]) -> Path | None:
-    return next((folder / name for name in names if (folder / name).is_file()), None)
-
-
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield the lines that are not blank, numbered from 1."""
-    try:
-        for number, line in enumerate(text_lines(path, _LINE_BYTES), 1):
-            if isinstance(line, Unreadable):
-                raise BadInput(f"{path}, line {number}: {line.message}")
-            if line.strip():
-                yield number, line
-    except OSError as fault:
-        raise BadInput(f"{path} cannot be read: {fault.strerror or fault}") from fault
-    except Unreadable as fault:
-        raise BadInput(f"{path} {fault.message}") from fault
-
-
-def _asked(line: str, where: str) -> Asked:
-    try:
-        record = one_value(line)
-    except Unreadable as fault:
-        raise BadInput(f"{where}: {fault.message}") from fault
-    if not isinstance(record, Mapping):
-        raise BadInput(f"{where}: not an object with _id and text")
-    ident, text, as_of = record.get("_id", record.get("id")), record.get("text"), record.get("as_of")
-    if isinstance(ident, bool) or not isinstance(ident, str | int) or not isinstance(text, str):
-        raise BadInput(f"{where}: a question needs _id and text")
-    if as_of is not None and not isinstance(as_of, str):
-        raise BadInput(f"{where}: as_of is not a date in quotes")
-    try:
-        ask(text)  # said here, with its place, and not after the corpus has been indexed
-        return Asked(str(ident), text, parse_bound(as_of, end=True) if as_of else None)
-    except BadInput as fault:
-        raise BadInput(f"{where}: {fault.message}", fault.hint) from fault
-
-
-def _judgements(path: Path) -> dict[str, dict[str, int]]:
-    found: dict[str, dict[str, int]] = {}
-    for number, line in _lines(path):
-        fields = [field.strip() for field in line.split("\t")]
-        if number == 1 and not fields[-1].lstrip("-").isdecimal():
-            continue  # the header; a first line that ends in a number is a judgement
-        try:
-            question, article, score = fields
-            found.setdefault(question, {})[article] = int(score)
-        except ValueError:
-            raise BadInput(
-                f"{path}, line {number}: not a question's id, an article's id and a whole number with tabs between",
-                "the first line is query-id, corpus-id, score; the others are such as 20240618_3, rt00047ca06590, 1",
-            ) from None
-    return found
 
 
 def _short(*parts: str) -> str:
@@ -336,7 +217,7 @@ def _indexed(library: Library, judged: JudgedSet, announce: Announce, progress: 
 
 
 def _ask(
-    library: Library, asked: Sequence[Asked], depth: int, late: timedelta
+    library: Library, asked: Sequence[PastQuestion], depth: int, late: timedelta
 ) -> tuple[dict[str, dict[str, float]], list[float]]:
     """Return what was found, as scores by question and article, and how long each search for ten took."""
     now = datetime.now(UTC)

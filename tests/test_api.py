@@ -18,8 +18,8 @@ import httpx
 import pytest
 import uvicorn
 
-from searchsvc.faces.api import KINDS, create_app
-from searchsvc.faces.limits import BODY_BYTES, MOST_SEARCHES, hosts_for
+from searchsvc.faces.api import create_app
+from searchsvc.faces.limits import BODY_BYTES, KINDS, MOST_SEARCHES, hosts_for
 from searchsvc.library import Library
 from searchsvc.settings import Settings
 
@@ -187,6 +187,28 @@ def test_half_a_character_in_a_question_is_mended(client: httpx.Client) -> None:
     assert answer.json()["query"] == "� Russia and North Korea"
 
 
+@pytest.mark.parametrize(
+    ("condition", "status"),
+    [
+        ({"source": "\ud800"}, 200),
+        ({"source": ["\udfff", "BBC"]}, 200),
+        *(
+            ({name: "\ud800"}, 422)
+            for name in ("limit", "after", "before", "as_of", "language", "freshness", "explain")
+        ),
+        ({"\ud800": "x"}, 422),
+    ],
+)
+def test_half_a_character_in_a_condition_is_mended_or_refused(
+    client: httpx.Client, condition: dict[str, object], status: int
+) -> None:
+    answer = client.post("/search", content=json.dumps({"q": "\ud800", **condition}), headers=JSON)
+    if status == 422:
+        assert error(answer, 422, "bad_input")
+    else:
+        assert (answer.status_code, answer.json()["query"], answer.json()["hits"]) == (200, "\ufffd", [])
+
+
 def test_many_threads_get_the_right_answers(client: httpx.Client) -> None:
     asked = {QUESTION: ANSWER, "how many artillery shells were shipped": "A recent Bloomberg report"}
 
@@ -306,6 +328,14 @@ def test_half_a_character_in_an_article_is_mended(client: httpx.Client) -> None:
     assert client.delete(f"/articles/{ident}").status_code == 204
 
 
+@pytest.mark.parametrize("name", ["text", "title", "key", "url", "source", "author"])
+def test_half_a_character_in_any_field_is_stored_as_a_whole_one(client: httpx.Client, name: str) -> None:
+    body = json.dumps({"key": "half", "title": "Half", "text": "Tuna is served.", name: "Tuna \ud800"})
+    (ident,) = client.post("/articles", content=body, headers=JSON).json()["ids"]
+    assert client.get(f"/articles/{ident}").json()[name] == "Tuna \ufffd"
+    assert client.delete(f"/articles/{ident}").status_code == 204
+
+
 def test_delete_takes_no_key_and_no_source_for_an_id(client: httpx.Client, sushi: str) -> None:
     error(client.delete("/articles/sushi-1"), 404, "not_found")
     error(client.delete("/articles/Tokyo Daily"), 404, "not_found")
@@ -364,6 +394,7 @@ def test_another_process_is_heard(client: httpx.Client, settings: Settings) -> N
         ("q=a&after=yesterday", "after: cannot read the date 'yesterday'"),
         ("q=a&before=2024-02-30", "before: cannot read the date '2024-02-30'"),
         ("q=a&as_of=", "as_of: cannot read the date ''"),
+        ("q=a&after=2024-02&before=2024-01", "after (2024-02-01) is later than before (2024-01-31)"),
         ("q=a&as_of=" + "2" * 99, "as_of has 99 characters; at most 40 are allowed"),
         ("q=a&source=", "source must not be empty"),
         ("q=a&language=english", "language must be a two-letter code such as en, not 'english'"),
@@ -383,6 +414,11 @@ def test_a_wrong_parameter_is_named(client: httpx.Client, query: str, message: s
         ('{"limit": 1}', 422, "q is missing"),
         ('{"q": 7}', 422, "q must be text, not 7"),
         ('{"q": "a", "limit": {}}', 422, "limit must be a whole number, not an object"),
+        (
+            '{"q": "a", "after": "2024-02", "before": "2024-01"}',
+            422,
+            "after (2024-02-01) is later than before (2024-01-31)",
+        ),
         ('{"q": "a", "source": 7}', 422, "source must be a list, not 7"),
         ('{"q": "a", "source": ["b", 7]}', 422, "source must be text, not 7"),
         ('{"q": "a", "query": "b"}', 422, "there is no parameter 'query'"),
@@ -633,6 +669,6 @@ def test_errors_have_the_codes_that_their_drawing_says() -> None:
     from searchsvc import errors
 
     drawn = dict(re.findall(r"── (\w+) .*HTTP (\d+)\)", errors.__doc__ or ""))
-    assert len(drawn) == 7
+    assert len(drawn) == 8
     assert {kind.__name__: str(status) for kind, (status, _) in KINDS.items()}.items() >= drawn.items()
     assert set(KINDS) == set(errors.SearchsvcError.__subclasses__())

@@ -10,12 +10,14 @@ import sqlite3
 import subprocess
 import sys
 import time
+import tomllib
 from contextlib import closing
 from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
+from searchsvc.faces.version import FROM_SOURCE, version
 from searchsvc.settings import Settings
 
 ROOT = Path(__file__).parent.parent
@@ -238,6 +240,21 @@ def test_a_question_of_bytes_that_are_no_text_is_answered(built):
     assert json.loads(done.stdout)["query"] == "ferry \ufffd\ufffd"
 
 
+def test_half_characters_in_articles_and_arguments_are_shown_as_whole_ones(tmp_path):
+    # JSON can spell half a character, "\\ud800"; a byte that is no text comes to Python as one.
+    half = {"id": "k\ud800", "title": "Half \ud83d", "text": "The tuna was cut \udc00 in Tokyo.", "source": "S\ud800"}
+    (tmp_path / "half.jsonl").write_text(json.dumps(half), encoding="ascii")
+    assert run("index", "half.jsonl", cwd=tmp_path).returncode == 0
+    (hit,) = json.loads(run("search", "tuna", "--source", "S\ufffd", "--json", cwd=tmp_path).stdout)["hits"]
+    article, passage = hit["article"], hit["passage"]
+    assert (article["key"], article["title"], article["source"]) == ("k\ufffd", "Half \ufffd", "S\ufffd")
+    assert passage["text"] == "The tuna was cut \ufffd in Tokyo."
+    assert run("search", "tuna", "--source", b"S\xff", cwd=tmp_path).stdout.startswith(" 1  Half \ufffd\n")
+    for arguments, code in ((["rm", b"\xff"], 1), (["search", "x", "--after", b"\xff"], 2), ([b"\xff"], 2)):
+        done = run(*arguments, cwd=tmp_path)
+        assert (done.returncode, done.stderr.count("\n")) == (code, 1)
+
+
 def test_a_terminal_gets_colour_instead_of_marks(seeded):
     done = run("search", QUESTION, "--limit", "1", cwd=seeded, FORCE_COLOR="1", NO_COLOR="", TERM="xterm-256color")
     assert "»" not in done.stdout
@@ -293,6 +310,7 @@ def test_without_index_and_seeds_the_exit_code_is_3(tmp_path, command):
         ["search", "x", "--limit", "0"],
         ["search", "x", "--limit", "ten"],
         ["search", "x", "--after", "yesterday"],
+        ["search", "x", "--after", "2024-02", "--before", "2024-01"],
         ["search", "x", "--colour"],
         ["search", "x", "--lim", "3"],
         ["status", "--device", "tpu"],
@@ -423,6 +441,13 @@ def test_help_needs_nothing_but_the_standard_library(tmp_path, arguments):
     assert done.returncode == 0
     assert "searchsvc" in done.stdout
     assert not {"numpy", "faiss", "rich", "openvino", "tokenizers", "tantivy", "sqlite3"} & imported(done)
+
+
+def test_the_version_is_that_of_the_project(tmp_path):
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["version"] + "+source" == FROM_SOURCE
+    assert run("--version", cwd=tmp_path).stdout == f"searchsvc {version()}\n"
+    assert version() in {project["version"], FROM_SOURCE}
 
 
 def test_every_setting_is_an_option(tmp_path):

@@ -5,6 +5,7 @@ Each test is given its engine by `make_engine`; another engine joins by one more
 
 import json
 import math
+import os
 import re
 import shutil
 import threading
@@ -641,6 +642,25 @@ def test_no_flipped_bit_in_a_record_of_what_is_in_force_is_believed(
     assert wrong == []
 
 
+@pytest.mark.bug
+def test_a_file_that_another_process_may_have_mapped_is_never_written_in_place(
+    shelf: Shelf, make_engine: Callable[[], Engine], tmp_path: Path
+) -> None:
+    """A mapped file that gets shorter, for however short a time, kills the process that reads it."""
+    worn(shelf, make_engine)
+    (vectors,) = (tmp_path / "local").glob("dense-*.faiss")
+    followed(make_engine(), shelf)
+    (tmp_path / "local/dense.json").unlink()
+    with vectors.open("rb") as mapped:
+        followed(make_engine(), shelf)  # writes the files of this generation
+        (tmp_path / "local/dense.json").unlink()
+        (again,) = (tmp_path / "local").glob("dense-*.faiss")
+        with again.open("rb") as newer:
+            followed(make_engine(), shelf)
+            assert os.fstat(mapped.fileno()).st_nlink == 0
+            assert os.fstat(newer.fileno()).st_nlink == 0
+
+
 def test_the_whole_folder_may_be_deleted(shelf: Shelf, make_engine: Callable[[], Engine], tmp_path: Path) -> None:
     worn(shelf, make_engine)
     shutil.rmtree(tmp_path / "local")
@@ -729,10 +749,12 @@ def test_searches_while_the_index_is_made_anew_find_all_that_there_is(
     library = open_library()
     filled(library, tmp_path / "news")
     wrong: list[object] = []
-    done = threading.Event()
+    done, ready = threading.Event(), threading.Barrier(3)
 
     def ask_on() -> None:
-        asker = open_library_again()
+        asker = Library(library.settings)
+        asker.search("committee")
+        ready.wait()
         while not done.is_set():
             try:
                 results = asker.search("committee")
@@ -741,12 +763,10 @@ def test_searches_while_the_index_is_made_anew_find_all_that_there_is(
             except Exception as error:  # noqa: BLE001  whatever it is, it is wrong
                 wrong.append(repr(error))
 
-    def open_library_again() -> Library:
-        return Library(library.settings)
-
     threads = [threading.Thread(target=ask_on) for _ in range(2)]
     for thread in threads:
         thread.start()
+    ready.wait()
     try:
         for _ in range(5):
             library.rebuild()

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from searchsvc.errors import BadInput, SearchsvcError
-from searchsvc.evaluation import Asked, Difference, as_record, compare, evaluate, interval, read
+from searchsvc.evaluation import Difference, as_record, compare, evaluate, interval
+from searchsvc.judgements import PastQuestion, read
 from searchsvc.library import Library
 from searchsvc.settings import Settings
 
@@ -228,7 +229,7 @@ def test_packed_files_and_the_folder_of_beir_are_read_alike(folder: Path, tmp_pa
     found = read(packed)
     assert found.corpus == (packed / "corpus.jsonl.gz").resolve()
     assert (found.questions, found.judged) == (read(folder).questions, read(folder).judged)
-    assert found.questions[1] == Asked(
+    assert found.questions[1] == PastQuestion(
         "q2", str(QUESTIONS[1]["text"]), datetime(2024, 3, 8, 23, 59, 59, 999_999, tzinfo=UTC)
     )
     assert found.judgements == 4

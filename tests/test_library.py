@@ -46,6 +46,12 @@ def reopened(other: Library) -> Library:
     return Library(other.settings)
 
 
+def written_anew(file: Path, data: bytes | bytearray) -> None:
+    """Write a file, but not in place: the old one may be mapped into this process."""
+    file.unlink()
+    file.write_bytes(data)
+
+
 # From nothing to an answer
 
 
@@ -252,6 +258,7 @@ with FileLock(folder / "writer.lock"):
             holder.stdin.close()
 
 
+@pytest.mark.bug
 @pytest.mark.parametrize("says_who", [True, False])
 def test_a_second_writer_is_told_who_writes_while_searches_go_on(
     stocked: Library, open_library: Open, monkeypatch: pytest.MonkeyPatch, says_who: bool
@@ -338,13 +345,17 @@ def test_an_index_is_not_searched_with_another_model(stocked: Library, words: Wo
     assert reopened(stocked).status().articles == 3
 
 
-def test_an_index_keeps_the_passage_size_that_it_was_made_with(stocked: Library) -> None:
-    other = Library(Settings(index=stocked.settings.index, passage_tokens=16))
-    other.add([Article("long", "Long", "The river rose by a metre in the night. " * 14)])
-    assert other.status().passage_tokens == 160
-    assert [hit.text for hit in other.search("river", limit=1).hits] == [
-        ("The river rose by a metre in the night. " * 14).strip()
-    ]
+def test_an_index_keeps_the_passage_size_that_it_was_made_with(open_library: Open, tmp_path: Path) -> None:
+    text = ("The river rose by a metre in the night. " * 14).strip()
+    Library(Settings(index=tmp_path / "index", passage_tokens=32)).add([FLOOD])
+    shelf = open_library()
+    shelf.add([Article("long", "Long", text)])
+    assert shelf.status().passage_tokens == 32
+    texts = [hit.text for hit in shelf.search("river", limit=1, per_article=10).hits]
+    assert len(texts) == 5
+    assert " ".join(texts) == text
+    with pytest.raises(ModelMismatch, match="passages of 32 tokens, not 160"):
+        Library(Settings(index=tmp_path / "index", passage_tokens=160)).add([FIRE])
 
 
 # What is in it, and is it well
@@ -421,9 +432,7 @@ def test_verify_says_which_file_is_damaged_also_in_a_process_that_had_it_open(
     (file,) = stocked.folder.glob(pattern)
     data = bytearray(file.read_bytes())
     data[len(data) // 2] ^= 0xFF
-    other = file.with_name("harmed")
-    other.write_bytes(data)
-    other.replace(file)  # not in place: the old file is mapped
+    written_anew(file, data)
     (found,) = reopened(stocked).verify()
     assert said in found
 
@@ -437,13 +446,13 @@ def test_verify_reads_every_file_of_the_lexical_index(stocked: Library) -> None:
             continue
         data = bytearray(whole)
         data[len(data) // 3] ^= 1
-        file.write_bytes(data)
+        written_anew(file, data)
         try:
             if not reopened(stocked).verify():
                 silent.append(file.suffix)
         except BaseException as error:  # noqa: BLE001  tantivy's panics are no Exceptions
             silent.append(f"{file.suffix}: {error!r:.80}")
-        file.write_bytes(whole)
+        written_anew(file, whole)
     assert silent == []
 
 
@@ -456,7 +465,7 @@ def test_verify_says_that_the_catalogue_is_damaged(stocked: Library, settled: Ca
     db.close()
     data = bytearray(path.read_bytes())
     data[(page - 1) * 4096 : page * 4096] = b"\xa5" * 4096
-    path.write_bytes(data)
+    written_anew(path, data)
     try:
         found = reopened(stocked).verify()
     except DamagedCatalogue as damage:
@@ -466,7 +475,6 @@ def test_verify_says_that_the_catalogue_is_damaged(stocked: Library, settled: Ca
         reopened(stocked).status()
 
 
-@pytest.mark.bug
 def test_a_full_disk_is_said_and_leaves_what_was_there(stocked: Library) -> None:
     db = stocked.catalogue._db  # the only way to fill a disk that has room
     (pages,) = db.execute("PRAGMA page_count").fetchone()
@@ -511,7 +519,7 @@ def test_a_damaged_catalogue_is_refused_and_never_overwritten(stocked: Library, 
     path = stocked.folder / "catalogue.sqlite3"
     for extra in ("-wal", "-shm"):
         path.with_name(path.name + extra).unlink(missing_ok=True)
-    path.write_bytes(b"garbage" * 1_000)
+    written_anew(path, b"garbage" * 1_000)
     attempts: list[Callable[[Library], object]] = [
         lambda shelf: shelf.search("a"), Library.status, Library.verify, lambda shelf: shelf.add([FLOOD]),
         lambda shelf: shelf.index([tmp_path]),

@@ -1,9 +1,9 @@
 """The command line: words typed become one call of the library, and its answer becomes text, JSON and an exit code.
 
-    argv ── parser ──► Call ── a command ──► stdout: the answer      stderr: all else
+    argv ── arguments ──► Call ── a command ──► stdout: the answer      stderr: all else
     0 done   1 something is wrong   2 wrong use   3 no index   4 some files could not be read   130 stopped
 
-Only the standard library is imported here, so that `--help` and a mistyped option answer at once.
+Only the standard library is imported before a command runs, so that `--help` and a mistyped option answer at once.
 """
 
 import argparse
@@ -16,9 +16,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from searchsvc.errors import BadInput, NoIndex, SearchsvcError
+from searchsvc.faces.arguments import parser
 from searchsvc.settings import Settings
 
 if TYPE_CHECKING:
@@ -29,12 +30,6 @@ if TYPE_CHECKING:
 DONE, WRONG, MISUSED, NO_INDEX, SOME_UNREAD, STOPPED = 0, 1, 2, 3, 4, 130
 
 SEEDS = Path("seeds")
-EVERYWHERE = ("index", "model", "device", "cache")
-METAVARS = {type(Path()): "DIR", int: "N", str: "NAME"}
-EXITS = """\
-exit codes: 0 done; 1 something is wrong; 2 wrong use; 3 no index; 4 some files could not be read (the rest was indexed)
-Each option of an index can also be set in the environment: SEARCHSVC_INDEX, SEARCHSVC_MODEL and so on.
-"""
 
 
 def run(argv: Sequence[str]) -> int:
@@ -42,9 +37,10 @@ def run(argv: Sequence[str]) -> int:
     as_json = "--json" in argv
     _make_speakable(as_json)
     try:
-        given = _parser().parse_args(argv)
+        given = parser().parse_args(argv)
         chosen = {one.name: getattr(given, one.name) for one in fields(Settings) if hasattr(given, one.name)}
-        code: int = given.command(Call(given, replace(Settings.from_environment(), **chosen)))
+        settings = replace(Settings.from_environment(), **chosen)
+        code = COMMANDS[given.command](Call(given, replace(settings, model=_text(settings.model))))
         sys.stdout.flush()
     except BrokenPipeError:
         # Whoever read the answer has had enough of it; Python itself must not stumble over the pipe at the end.
@@ -104,6 +100,7 @@ class Call:
 
 def _search(call: Call) -> int:
     from searchsvc.dates import parse_bound
+    from searchsvc.engines import Filter
     from searchsvc.faces import terminal, wire
     from searchsvc.questions import ask
 
@@ -116,7 +113,8 @@ def _search(call: Call) -> int:
     code = DONE
     if not call.library.exists:
         # What cannot be asked shall not first cost the minutes of making an index.
-        ask(question, limit=given.limit, per_article=given.per_article, max_tokens=given.max_tokens)
+        allowed = Filter(after, before)
+        ask(question, limit=given.limit, per_article=given.per_article, max_tokens=given.max_tokens, allowed=allowed)
         code = _build(call)
     results = call.library.search(
         question,
@@ -223,116 +221,16 @@ def _rebuild(call: Call) -> int:
     return DONE
 
 
-# ---------------------------------------------------------------------- what can be typed
-
-
-class Parser(argparse.ArgumentParser):
-    """argparse, whose complaints are said as all others are."""
-
-    def error(self, message: str) -> NoReturn:
-        """Raise BadInput."""
-        raise BadInput(message, f"see {self.prog} --help")
-
-
-class Version(argparse.Action):
-    """Looks the version up only when it is asked for."""
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
-        """Say it, and end."""
-        from importlib.metadata import PackageNotFoundError, version
-
-        try:
-            said = version("searchsvc")
-        except PackageNotFoundError:
-            said = "(not installed)"
-        sys.stdout.write(f"searchsvc {said}\n")
-        parser.exit()
-
-
-def _parser() -> Parser:
-    parser = Parser(
-        prog="searchsvc",
-        description="Semantic search over news text: ask a question, get the paragraph that answers it.",
-        epilog=EXITS,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument("--version", action=Version, nargs=0, help="say the version")
-    _add_common(parser)
-    words = parser.add_subparsers(metavar="COMMAND", required=True, title="commands")
-
-    def command(name: str, function: Callable[[Call], int], about: str) -> Parser:
-        added = words.add_parser(name, help=about, description=about.capitalize() + ".", allow_abbrev=False)
-        added.set_defaults(command=function)
-        _add_common(added)
-        return added
-
-    search = command("search", _search, "answer a question from the index; it is built from ./seeds when there is none")
-    search.add_argument("question", nargs="+", metavar="QUESTION", help="words; they need no quotes")
-    search.add_argument(
-        "--limit", type=int, default=10, metavar="N", help="most articles shown, 1 to 100 (default: 10)"
-    )
-    search.add_argument("--after", metavar="DATE", help="published on or after: 2024, 2024-06, 2024-06-18 or a moment")
-    search.add_argument("--before", metavar="DATE", help="published on or before")
-    search.add_argument("--as-of", metavar="DATE", help="answer as at this moment: nothing published later is found")
-    search.add_argument("--source", action="append", default=[], metavar="NAME", help="only this source; repeatable")
-    search.add_argument(
-        "--language", action="append", default=[], metavar="CODE", help="only this one, such as en; repeatable"
-    )
-    search.add_argument(
-        "--per-article", type=int, default=1, metavar="N", help="most passages of one article, 1 to 10 (default: 1)"
-    )
-    search.add_argument(
-        "--max-tokens", type=int, metavar="N", help="stop where the passages would exceed this many tokens"
-    )
-    search.add_argument("--explain", action="store_true", help="say why each hit is there")
-
-    index = command("index", _index, "bring the index in step with files and folders")
-    index.add_argument("paths", nargs="*", type=Path, metavar="PATH", help="files and folders (default: ./seeds)")
-    _add_settings(index, ("passage_tokens", "article_bytes"))
-
-    _add_settings(command("serve", _serve, "answer over HTTP, with a web page"), ("host", "port"))
-    judge = command("eval", _eval, "judge the ranking on questions whose answers are known")
-    judge.add_argument(
-        "folder",
-        type=Path,
-        metavar="FOLDER",
-        help="corpus.jsonl[.gz], queries.jsonl and qrels.tsv as BEIR lays them out",
-    )
-    command("status", _status, "say what is indexed, since when, and how big it is")
-
-    remove = command("rm", _remove, "take articles out")
-    remove.add_argument(
-        "names", nargs="+", metavar="KEY|SOURCE", help="key or id of an article, or a source: all of it"
-    )
-    command("verify", _verify, "check the index; exit code 1 when something is wrong with it")
-    command("rebuild", _rebuild, "make the search files anew from the catalogue; nothing is embedded again")
-    return parser
-
-
-def _add_common(parser: Parser) -> None:
-    # No option has a default here: one given before the command must not be undone by its absence behind it.
-    _add_settings(parser, EVERYWHERE)
-    parser.add_argument(
-        "--json", action="store_true", default=argparse.SUPPRESS, help="one JSON document on stdout, all else on stderr"
-    )
-
-
-def _add_settings(parser: Parser, names: Sequence[str]) -> None:
-    """Make an option of each of these settings."""
-    for one in fields(Settings):
-        if one.name not in names:
-            continue
-        kind = type(one.default)
-        shown = "" if one.default in ("", Path()) else f" (default: {one.default})"
-        parser.add_argument(
-            f"--{one.name.replace('_', '-')}",
-            type=kind,
-            default=argparse.SUPPRESS,
-            choices=one.metadata.get("choices"),
-            metavar=None if "choices" in one.metadata else METAVARS[kind],
-            help=(one.metadata["help"] + shown).replace("%", "%%"),
-        )
+COMMANDS: dict[str, Callable[[Call], int]] = {
+    "search": _search,
+    "index": _index,
+    "serve": _serve,
+    "eval": _eval,
+    "status": _status,
+    "rm": _remove,
+    "verify": _verify,
+    "rebuild": _rebuild,
+}
 
 
 # ---------------------------------------------------------------------- what is said
