@@ -366,22 +366,48 @@ class Catalogue:
         return self._one("PRAGMA user_version")
 
 
-class _Connection(sqlite3.Connection):
-    """A connection whose errors are ours: none of SQLite's leaves this module, except for mistakes in it."""
+class _Cursor(sqlite3.Cursor):
+    """A cursor whose errors have our names: none of SQLite's leaves this module, except for mistakes in it."""
 
+    def execute(self, sql: str, parameters: Any = ()) -> "_Cursor":
+        with _naming(self.connection):
+            super().execute(sql, parameters)
+        return self
+
+    def executemany(self, sql: str, parameters: Iterable[Any]) -> "_Cursor":
+        with _naming(self.connection):
+            super().executemany(sql, parameters)
+        return self
+
+    def __next__(self) -> Any:
+        with _naming(self.connection):
+            return super().__next__()
+
+    def fetchone(self) -> Any:
+        with _naming(self.connection):
+            return super().fetchone()
+
+    def fetchall(self) -> list[Any]:
+        with _naming(self.connection):
+            return super().fetchall()
+
+
+class _Connection(sqlite3.Connection):
     path: Path
 
-    def execute(self, sql: str, parameters: Any = ()) -> sqlite3.Cursor:
-        try:
-            return super().execute(sql, parameters)
-        except sqlite3.DatabaseError as error:
-            raise _named(error, self.path) from error
+    def execute(self, sql: str, parameters: Any = ()) -> _Cursor:
+        return self.cursor(_Cursor).execute(sql, parameters)
 
-    def executemany(self, sql: str, parameters: Iterable[Any]) -> sqlite3.Cursor:
-        try:
-            return super().executemany(sql, parameters)
-        except sqlite3.DatabaseError as error:
-            raise _named(error, self.path) from error
+    def executemany(self, sql: str, parameters: Iterable[Any]) -> _Cursor:
+        return self.cursor(_Cursor).executemany(sql, parameters)
+
+
+@contextmanager
+def _naming(connection: sqlite3.Connection) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        raise _named(error, connection.path) from error  # type: ignore[attr-defined]
 
 
 def _named(error: sqlite3.DatabaseError, path: Path) -> Exception:

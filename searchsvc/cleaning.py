@@ -13,9 +13,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 LINE_ENDS = re.compile(r"\r\n?|[\v\f\x85\u2028\u2029]")
-# Control characters, byte order marks, soft hyphens, zero-width spaces, and the bidirectional overrides that can
-# make a text read differently from what it says. Joiners (U+200C, U+200D) are spelling in several languages.
-INVISIBLE = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f\u00ad\u200b\u2060\u202a-\u202e\u2066-\u2069\ufeff\ufff9-\ufffb]")
+# Control characters, halves of characters, byte order marks, soft hyphens, zero-width spaces, and the bidirectional
+# overrides that can make a text read differently from what it says. Joiners (U+200C, U+200D) are spelling in several
+# languages.
+INVISIBLE = re.compile(
+    "[\x00-\x08\x0e-\x1f\x7f-\x9f\u00ad\u200b\u2060\u202a-\u202e\u2066-\u2069\ufeff\ufff9-\ufffb\ud800-\udfff]"
+)
 SPACES = re.compile(r"[ \u00a0\u2000-\u200a\u202f\u205f\u3000]+")
 BLANK_LINE = re.compile(r"\n[ \t]*\n\s*")
 

@@ -21,7 +21,7 @@ from searchsvc.embedding import BUNDLED
 from searchsvc.errors import BadInput, SearchsvcError
 from searchsvc.indexing import Progress
 from searchsvc.judgements import LAYOUT, JudgedSet, PastQuestion, read
-from searchsvc.library import Announce, Library
+from searchsvc.library import PASSAGE_TOKENS, Library
 from searchsvc.questions import MOST_HITS
 from searchsvc.settings import Settings
 
@@ -193,7 +193,7 @@ def _short(*parts: str) -> str:
 
 def _place(corpus: Path, settings: Settings) -> Path:
     """Return where everything about a corpus is kept: another folder for another model or length of passages."""
-    name = _short(str(corpus), settings.model or BUNDLED, str(settings.passage_tokens))
+    name = _short(str(corpus), settings.model or BUNDLED, str(settings.passage_tokens or PASSAGE_TOKENS))
     return settings.cache_folder / "eval" / f"{corpus.parent.name}-{name}"
 
 

@@ -192,10 +192,10 @@ class Indexer:
         entry = Entry(
             row=0,
             id=ident,
-            key=article.key,
+            key=_storable(article.key),
             title=title,
             text=cleaned.text,
-            url=article.url,
+            url=article.url and clean_line(article.url),
             source=source and clean_line(source),
             author=article.author and clean_line(article.author),
             published=article.published,
@@ -224,7 +224,9 @@ class Indexer:
                 self._report.passages += len(passages)
             for ended in self._ended:
                 writer.end_file(ended.path, ended.size, ended.modified_ns, CUT)
-                self._report.removed += sum(writer.remove(ident) for ident in ended.gone)
+                # One that has moved to another file meanwhile is not gone.
+                gone = [ident for ident in ended.gone if self._catalogue.file_of(ident) == ended.path]
+                self._report.removed += sum(writer.remove(ident) for ident in gone)
         self._report.embedded += len(new)
         self._drafts, self._ended, self._held = {}, [], 0
 
@@ -237,6 +239,6 @@ def _place(path: str | None, key: str) -> str:
     return key if path is None else path if path.endswith(key) else f"{path}, {key}"
 
 
-def _storable(path: str) -> str:
-    """Return a path as text that can be stored, whatever bytes its name is made of."""
-    return path.encode(errors="backslashreplace").decode()
+def _storable(name: str) -> str:
+    """Return a path or a key as text that can be stored, whatever bytes it is made of."""
+    return name.encode(errors="backslashreplace").decode()

@@ -60,7 +60,7 @@ class Library:
         self._announce = announce
         self._opening = threading.Lock()
         self._loading = threading.RLock()
-        self._mended = threading.Lock()
+        self._shown: Snapshot | None = None
         self._embedder: Embedder | None = None
         self._engine: LocalEngine | None = None
         self._catalogue: Catalogue | None = None
@@ -121,19 +121,25 @@ class Library:
         )
 
     def snapshot(self) -> Snapshot:
-        """Return the newest searchable state; files that are damaged or behind are mended first."""
+        """Return the newest searchable state; what is damaged or behind is mended first, unless someone is writing.
+
+        Whoever is writing mends it in the end, and no search waits for that: it gets what was searchable before.
+        """
         try:
-            return self.engine.snapshot(self.catalogue)
+            self._shown = self.engine.snapshot(self.catalogue)
+            if self._shown.generation == self.catalogue.generation():
+                return self._shown
         except DamagedIndex as damage:
-            with self._mended:
-                try:
-                    return self.engine.snapshot(self.catalogue)
-                except DamagedIndex:
-                    # Whoever is writing mends it in the end; no search waits for that.
-                    with self._writing(patience=0):
-                        self._announce(f"Making the search index anew: {damage.message}.")
-                        self.engine.follow(self.catalogue)
-                    return self.engine.snapshot(self.catalogue)
+            self._announce(f"Making the search index anew: {damage.message}.")
+        try:
+            with self._writing(patience=0):
+                self.engine.follow(self.catalogue)
+        except Busy:
+            if self._shown is None:
+                raise
+            return self._shown
+        self._shown = self.engine.snapshot(self.catalogue)
+        return self._shown
 
     # ------------------------------------------------------------------ changing
 
@@ -250,7 +256,7 @@ class Library:
         return report
 
     @contextmanager
-    def _writing(self, *, create: bool = False, patience: float = PATIENCE) -> Iterator[None]:
+    def _writing(self, *, create: bool = False, patience: float | None = None) -> Iterator[None]:
         """Hold the writer lock of this index; raises Busy when another process keeps it too long."""
         from filelock import FileLock, Timeout
 
@@ -259,7 +265,7 @@ class Library:
         else:
             self.catalogue  # noqa: B018  says so where there is no index, before anything is made
         holder = self.folder / "writer.pid"
-        lock = FileLock(self.folder / "writer.lock", timeout=patience)
+        lock = FileLock(self.folder / "writer.lock", timeout=PATIENCE if patience is None else patience)
         try:
             lock.acquire()
         except Timeout:

@@ -113,7 +113,7 @@ def _packed(sentences: Sequence[_Sentence], budget: int) -> Iterator[Passage]:
     target = 0.0
     for number, sentence in enumerate(sentences):
         if not held:
-            target = left / math.ceil(left / budget)
+            target = left / max(1, math.ceil(left / budget))
         held.append(sentence)
         tokens += sentence.tokens
         following = sentences[number + 1].tokens if number + 1 < len(sentences) else 0

@@ -25,7 +25,7 @@ from searchsvc import Library, Settings
 from searchsvc.articles import Article, article_id
 from searchsvc.cleaning import clean, clean_title
 from searchsvc.embedding import BUNDLED, load
-from searchsvc.evaluation import read
+from searchsvc.judgements import read
 from searchsvc.languages import language_of
 from searchsvc.library import PASSAGE_TOKENS
 from searchsvc.passages import Splitter

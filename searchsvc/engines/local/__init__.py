@@ -78,24 +78,25 @@ class LocalEngine:
         self._lock = threading.Lock()
         self._lexical: Lexical | None = None
         self._current: LocalSnapshot | None = None
-        self._opened: tuple[bytes, dense.Part, int] | None = None
+        self._opened: tuple[bytes, dense.Mapped] | None = None
 
     def follow(self, catalogue: Catalogue) -> None:
         """Take over what the catalogue has committed; what is damaged is made anew. Only the one writer calls this."""
         self._folder.mkdir(parents=True, exist_ok=True)
         try:
-            lexical = self._open_lexical()
-            if lexical.generation > catalogue.generation():
-                raise DamagedIndex("the lexical index is of another catalogue")
+            self._lexical = lexical = Lexical(self._folder / "lexical")
+            _check_stamp(catalogue, lexical.generation, lexical.stamp)
+            lexical.searcher()
         except DamagedIndex:
             self._drop("lexical*")
-            lexical = self._open_lexical()
+            self._lexical = lexical = Lexical(self._folder / "lexical", create=True)
         lexical.apply(catalogue)
         try:
-            part, generation = self._mapped()
-            added, removed = catalogue.changes(generation, catalogue.generation())
-            fresh, gone = catalogue.passage_count(added), int(np.isin(part.columns["article"], removed).sum())
-            stale = generation > catalogue.generation() or dense.worth_writing(fresh, gone, len(part.columns))
+            mapped = self._mapped()
+            _check_stamp(catalogue, mapped.generation, mapped.stamp)
+            added, removed = catalogue.changes(mapped.generation, catalogue.generation())
+            dead = int(np.isin(mapped.part.columns["article"], removed).sum())
+            stale = dense.worth_writing(catalogue.passage_count(added), dead, len(mapped.part.columns))
         except DamagedIndex:
             stale = True
         if stale:
@@ -111,8 +112,7 @@ class LocalEngine:
 
     def check(self, catalogue: Catalogue) -> list[str]:
         """Return what differs between the files and the catalogue; raises DamagedIndex where they cannot be read."""
-        self._opened = None  # so that the checksums are looked at again
-        self._current = None
+        self._opened = self._lexical = self._current = None  # so that the checksums are looked at again
         snapshot = self.snapshot(catalogue)
         counts = catalogue.counts()
         found = []
@@ -140,11 +140,12 @@ class LocalEngine:
             return current
 
     def _take(self, catalogue: Catalogue, lexical: Lexical, generation: int) -> LocalSnapshot:
-        part, upto = self._mapped()
+        mapped = self._mapped()
+        part, upto = mapped.part, mapped.generation
         with catalogue.reading():
             newest = catalogue.generation()
-            if max(generation, upto) > newest:
-                raise DamagedIndex("the index files are of another catalogue")
+            _check_stamp(catalogue, generation, lexical.stamp)
+            _check_stamp(catalogue, upto, mapped.stamp)
             added, _ = catalogue.changes(upto, generation)
             _, removed = catalogue.changes(upto, newest)
             vectors, columns = dense.read_articles(catalogue, added, self._dimension)
@@ -163,15 +164,15 @@ class LocalEngine:
             words=lexical.searcher(),
         )
 
-    def _mapped(self) -> tuple[dense.Part, int]:
+    def _mapped(self) -> dense.Mapped:
         """Return the part in force, opened again only when another has come into force."""
         try:
-            facts = (self._folder / "dense.json").read_bytes()
+            facts = (self._folder / dense.LEDGER).read_bytes()
         except OSError as error:
             raise DamagedIndex(f"the dense index cannot be read: {error}") from error
         if self._opened is None or self._opened[0] != facts:
-            self._opened = (facts, *dense.opened(self._folder, self._dimension, self._fingerprint))
-        return self._opened[1:]
+            self._opened = (facts, dense.opened(self._folder, self._dimension, self._fingerprint))
+        return self._opened[1]
 
     def _open_lexical(self) -> Lexical:
         if self._lexical is None:
@@ -187,3 +188,9 @@ class LocalEngine:
                 shutil.rmtree(path)
             else:
                 path.unlink()
+
+
+def _check_stamp(catalogue: Catalogue, generation: int, stamp: str) -> None:
+    """Raise DamagedIndex where the change that files hold as their last was made at another time in this catalogue."""
+    if stamp != str(catalogue.changed_at(generation)):
+        raise DamagedIndex("the index files are of another catalogue")

@@ -8,9 +8,6 @@ The files are never changed: a newer pair is written beside them and named in de
 committed since is read from there and held in memory, so a new article costs what it weighs and not a new file.
 """
 
-import json
-import os
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,10 +17,12 @@ from numpy.typing import NDArray
 
 from searchsvc.catalogue import Catalogue
 from searchsvc.embedding import Vectors
+from searchsvc.engines.local import ledger
 from searchsvc.engines.local.columns import COLUMNS, Columns, columns_of
 from searchsvc.errors import DamagedIndex
 
 FORMAT = 1
+LEDGER = "dense.json"
 BATCH = 500  # articles read at a time
 FRESH_MOST = 5_000  # passages held in memory at least, before a new file is worth writing
 FRESH_SHARE = 0.1
@@ -52,6 +51,15 @@ class Part:
         scores, positions = self.index.search(vector[None], k, params=parameters)
         found = positions[0] >= 0
         return positions[0][found], scores[0][found]
+
+
+@dataclass(frozen=True, slots=True)
+class Mapped:
+    """The part that is in force, the number of the last change that it holds, and when that was made."""
+
+    part: Part
+    generation: int
+    stamp: str
 
 
 def part_of(vectors: NDArray[np.float16], columns: Columns, dimension: int) -> Part:
@@ -99,71 +107,51 @@ def write(folder: Path, catalogue: Catalogue, dimension: int, fingerprint: str) 
             vectors, some = read_articles(catalogue, added[start : start + BATCH], dimension)
             index.add(vectors.astype(np.float32))
             columns.append(some)
+        stamp = str(catalogue.changed_at(generation))
     stem = f"dense-{generation:012d}"
-    vectors_file, columns_file = folder / f"{stem}.faiss", folder / f"{stem}.npy"
-    faiss.write_index(index, str(vectors_file))
-    np.save(columns_file, np.concatenate(columns))
-    facts = {
+    files = {"vectors": folder / f"{stem}.faiss", "columns": folder / f"{stem}.npy"}
+    # Written aside and renamed, since a file of the same name may be mapped by others at this moment.
+    parts = {kind: file.with_name(f".{file.name}.part") for kind, file in files.items()}
+    faiss.write_index(index, str(parts["vectors"]))
+    with parts["columns"].open("wb") as stream:
+        np.save(stream, np.concatenate(columns))
+    facts: dict[str, object] = {
         "format": FORMAT,
         "fingerprint": fingerprint,
         "generation": generation,
+        "stamp": stamp,
         "passages": index.ntotal,
-        "vectors": {"name": vectors_file.name, "checksum": _checksum(vectors_file)},
-        "columns": {"name": columns_file.name, "checksum": _checksum(columns_file)},
     }
-    for file in (vectors_file, columns_file):
-        _sync(file)
-    replace(folder / "dense.json", json.dumps(facts, indent=1))
-    for old in folder.glob("dense-*"):
+    for kind, file in files.items():
+        ledger.sync(parts[kind])
+        facts[kind] = {"name": file.name, "checksum": ledger.checksum(parts[kind])}
+        parts[kind].replace(file)
+    ledger.write(folder / LEDGER, facts)
+    for old in (*folder.glob("dense-*"), *folder.glob(".dense-*.part")):
         if not old.name.startswith(stem):
             old.unlink(missing_ok=True)
 
 
-def opened(folder: Path, dimension: int, fingerprint: str) -> tuple[Part, int]:
-    """Return what is in force with its generation, mapped; raises DamagedIndex unless it is all there and right."""
+def opened(folder: Path, dimension: int, fingerprint: str) -> Mapped:
+    """Return what is in force, mapped; raises DamagedIndex unless it is all there and right."""
     import faiss
 
+    facts = ledger.read(folder / LEDGER, FORMAT)
+    if facts["fingerprint"] != fingerprint:
+        raise DamagedIndex("the dense index was made with another model")
     try:
-        facts = json.loads((folder / "dense.json").read_text(encoding="utf-8"))
-        if (facts["format"], facts["fingerprint"]) != (FORMAT, fingerprint):
-            raise DamagedIndex("the dense index was made with another model or by another version")
-        for part in ("vectors", "columns"):
-            if _checksum(folder / facts[part]["name"]) != facts[part]["checksum"]:
-                raise DamagedIndex(f"{facts[part]['name']} has changed since it was written")
+        for kind in ("vectors", "columns"):
+            if ledger.checksum(folder / facts[kind]["name"]) != facts[kind]["checksum"]:
+                raise DamagedIndex(f"{facts[kind]['name']} has changed since it was written")
         columns = np.load(folder / facts["columns"]["name"], allow_pickle=False)
         index = faiss.read_index(str(folder / facts["vectors"]["name"]), faiss.IO_FLAG_MMAP_IFC)
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         raise DamagedIndex(f"the dense index cannot be read: {error}") from error
     if not index.ntotal == len(columns) == facts["passages"] or index.d != dimension or columns.dtype != COLUMNS:
         raise DamagedIndex("the dense index does not hold what it says")
-    return Part(index, columns), int(facts["generation"])
+    return Mapped(Part(index, columns), facts["generation"], facts["stamp"])
 
 
 def worth_writing(fresh: int, dead: int, total: int) -> bool:
     """Say whether so much has changed since the last file that a new one should be written."""
     return fresh + dead > max(FRESH_MOST, FRESH_SHARE * total)
-
-
-def replace(file: Path, text: str) -> None:
-    """Give a file a new content that is there as a whole or not at all, also after a power cut."""
-    part = file.with_name(f".{file.name}.part")
-    part.write_text(text, encoding="utf-8")
-    _sync(part)
-    part.replace(file)
-    _sync(file.parent)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _checksum(file: Path) -> int:
-    checksum = 0
-    with file.open("rb") as stream:
-        while block := stream.read(1 << 20):
-            checksum = zlib.crc32(block, checksum)
-    return checksum

@@ -5,18 +5,17 @@ afterwards. After a crash between the two, the changes are applied again, which 
 out before it is put in.
 """
 
-import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from searchsvc.catalogue import Catalogue, to_microseconds
 from searchsvc.engines import Candidates, Filter
+from searchsvc.engines.local import ledger
 from searchsvc.engines.local.columns import label
-from searchsvc.engines.local.dense import replace
 from searchsvc.errors import DamagedIndex
 from searchsvc.words import analyzer
 
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     import tantivy
 
 FORMAT = 1
+LEDGER = "lexical.json"
 ANALYZER = "news"
 HEAP = 64 << 20
 DELETE_AT_ONCE = 1_000  # articles
@@ -32,21 +32,27 @@ DELETE_AT_ONCE = 1_000  # articles
 class Lexical:
     """A tantivy index in a folder, with the number of the last change that it holds."""
 
-    def __init__(self, folder: Path) -> None:
-        """Open the index, or make an empty one; raises DamagedIndex when what is there cannot be used."""
+    def __init__(self, folder: Path, *, create: bool = False) -> None:
+        """Open the index, or make an empty one; raises DamagedIndex when what is there cannot be used.
+
+        Of the files that the ledger names, those that are there must be as they were; one that is gone has been
+        merged into another, or is missed by tantivy itself.
+        """
         import tantivy
 
         self._folder = folder
         try:
-            if _facts(folder).exists():
-                self.generation_in(folder)
-                self._index = tantivy.Index.open(str(folder))
-            else:
+            if create:
                 shutil.rmtree(folder, ignore_errors=True)
                 folder.mkdir(parents=True)
                 self._index = tantivy.Index(_schema(), str(folder))
-                self._record(0)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+                self._record(0, "None")
+            else:
+                for name, checksum in _facts(folder)["files"].items():
+                    if (folder / name).exists() and ledger.checksum(folder / name) != checksum:
+                        raise DamagedIndex(f"{name} of the lexical index has changed since it was written")
+                self._index = tantivy.Index.open(str(folder))
+        except (OSError, ValueError) as error:
             raise DamagedIndex(f"the lexical index cannot be read: {error}") from error
         self._index.register_tokenizer(ANALYZER, analyzer())
 
@@ -55,16 +61,15 @@ class Lexical:
         """The number of the last change that is searchable."""
         return self.generation_in(self._folder)
 
+    @property
+    def stamp(self) -> str:
+        """When that change was made."""
+        return str(_facts(self._folder)["stamp"])
+
     @staticmethod
     def generation_in(folder: Path) -> int:
         """Return the number of the last change that an index holds, without opening it; raises DamagedIndex."""
-        try:
-            facts = json.loads(_facts(folder).read_text(encoding="utf-8"))
-            if facts["format"] != FORMAT:
-                raise DamagedIndex("the lexical index was made by another version")
-            return int(facts["generation"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise DamagedIndex(f"the lexical index cannot be read: {error}") from error
+        return int(_facts(folder)["generation"])
 
     def apply(self, catalogue: Catalogue) -> None:
         """Take over what the catalogue has committed since."""
@@ -90,23 +95,31 @@ class Lexical:
                     "row": found.row,
                     "article": article,
                     "body": f"{entry.title}\n{entry.text[found.passage.start : found.passage.end]}",
-                    "source": label(entry.source or ""),
-                    "language": label(entry.language or ""),
                 }
+                for field, name in (("source", entry.source), ("language", entry.language)):
+                    if name is not None:
+                        document[field] = label(name)
                 if entry.published is not None:
                     document["published"] = to_microseconds(entry.published)
                 writer.add_document(tantivy.Document.from_dict(document, schema))
         writer.commit()
         writer.wait_merging_threads()
-        self._record(upto)
+        self._record(upto, str(catalogue.changed_at(upto)))
 
     def searcher(self) -> "LexicalSnapshot":
-        """Return the newest committed state."""
-        self._index.reload()
-        return LexicalSnapshot(self._index.searcher(), self._index.schema)
+        """Return the newest committed state; raises DamagedIndex when it cannot be opened."""
+        try:
+            self._index.reload()
+            return LexicalSnapshot(self._index.searcher(), self._index.schema)
+        except (OSError, ValueError) as error:
+            raise DamagedIndex(f"the lexical index cannot be read: {error}") from error
 
-    def _record(self, generation: int) -> None:
-        replace(_facts(self._folder), json.dumps({"format": FORMAT, "generation": generation}))
+    def _record(self, generation: int, stamp: str) -> None:
+        # tantivy changes its own list of files in place; the others are never changed once written.
+        lasting = [file for file in sorted(self._folder.iterdir()) if file.suffix not in {".json", ".lock"}]
+        files = {file.name: ledger.checksum(file) for file in lasting}
+        facts = {"format": FORMAT, "generation": generation, "stamp": stamp, "files": files}
+        ledger.write(self._folder.with_name(LEDGER), facts)
 
 
 class LexicalSnapshot:
@@ -138,7 +151,7 @@ class LexicalSnapshot:
         )
 
     def frequencies(self, words: Sequence[str]) -> list[int]:
-        """Return in how many passages each word stands."""
+        """Return in how many passages each word stands; those taken out count until tantivy merges their files."""
         return [self._searcher.doc_freq("body", word) for word in words]
 
     def _clauses(self, allowed: Filter) -> list[tuple["tantivy.Occur", "tantivy.Query"]]:
@@ -161,8 +174,8 @@ class LexicalSnapshot:
         return clauses
 
 
-def _facts(folder: Path) -> Path:
-    return folder.with_name("lexical.json")
+def _facts(folder: Path) -> dict[str, Any]:
+    return ledger.read(folder.with_name(LEDGER), FORMAT)
 
 
 def _schema() -> "tantivy.Schema":
