@@ -21,7 +21,7 @@ from searchsvc.embedding import BUNDLED
 from searchsvc.errors import BadInput, SearchsvcError
 from searchsvc.indexing import Progress
 from searchsvc.judgements import LAYOUT, JudgedSet, PastQuestion, read
-from searchsvc.library import PASSAGE_TOKENS, Library
+from searchsvc.library import PASSAGE_TOKENS, Announce, Library
 from searchsvc.questions import MOST_HITS
 from searchsvc.settings import Settings
 

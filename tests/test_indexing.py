@@ -161,7 +161,6 @@ def test_an_article_without_a_sentence_is_reported_or_found(desk: Desk, text: st
     assert desk.passages("b") == ["Something was said."]
 
 
-@pytest.mark.bug
 @pytest.mark.parametrize("text", ["\u200d", "It rained. \u200d", "\u200c\n\nIt rained all day in the whole country."])
 def test_an_article_with_letters_that_are_no_tokens_stops_nothing(desk: Desk, text: str) -> None:
     report = desk.articles(Article("a", "Title a", text), Article("b", "Title b", "Something was said."))
@@ -169,7 +168,6 @@ def test_an_article_with_letters_that_are_no_tokens_stops_nothing(desk: Desk, te
     assert "b" in desk.all_keys()
 
 
-@pytest.mark.bug
 def test_an_article_that_is_no_unicode_stops_nothing(desk: Desk) -> None:
     report = desk.articles(Article("a\ud800", "Title \udfff", "It \ud800 rained."), Article("b", "T", "It was dry."))
     assert report.lost <= 1
@@ -298,7 +296,6 @@ def test_a_file_that_has_vanished_takes_nothing_with_it(desk: Desk) -> None:
     assert desk.all_keys() == ["a", "b"]
 
 
-@pytest.mark.bug
 @pytest.mark.parametrize(("origin", "goal"), [("a.jsonl", "b.jsonl"), ("b.jsonl", "a.jsonl")])
 def test_an_article_that_moves_to_another_file_stays(desk: Desk, origin: str, goal: str) -> None:
     desk.lines(origin, record("moving"), record("one"))

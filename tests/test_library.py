@@ -258,7 +258,6 @@ with FileLock(folder / "writer.lock"):
             holder.stdin.close()
 
 
-@pytest.mark.bug
 @pytest.mark.parametrize("says_who", [True, False])
 def test_a_second_writer_is_told_who_writes_while_searches_go_on(
     stocked: Library, open_library: Open, monkeypatch: pytest.MonkeyPatch, says_who: bool
@@ -437,7 +436,6 @@ def test_verify_says_which_file_is_damaged_also_in_a_process_that_had_it_open(
     assert said in found
 
 
-@pytest.mark.bug
 def test_verify_reads_every_file_of_the_lexical_index(stocked: Library) -> None:
     silent = []
     for file in sorted((stocked.folder / "local/lexical").iterdir()):
@@ -456,7 +454,6 @@ def test_verify_reads_every_file_of_the_lexical_index(stocked: Library) -> None:
     assert silent == []
 
 
-@pytest.mark.bug
 def test_verify_says_that_the_catalogue_is_damaged(stocked: Library, settled: Callable[[Path], None]) -> None:
     path = stocked.folder / "catalogue.sqlite3"
     settled(path)
@@ -501,7 +498,6 @@ def test_what_an_interrupted_run_committed_can_be_searched(
     assert sorted(keys(shelf, "committee")) == list("012345")
 
 
-@pytest.mark.bug
 def test_what_a_killed_writer_committed_can_be_searched(stocked: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
@@ -530,7 +526,6 @@ def test_a_damaged_catalogue_is_refused_and_never_overwritten(stocked: Library, 
     assert path.read_bytes() == b"garbage" * 1_000
 
 
-@pytest.mark.bug
 def test_a_catalogue_that_was_deleted_and_made_anew_is_answered_from(open_library: Open, tmp_path: Path) -> None:
     """The old search index still lies there, and holds fewer changes than the new catalogue."""
     open_library().add([FLOOD, FIRE])

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 LEDGER = "lexical.json"
+META = "meta.json"  # tantivy's own list of what is in force
 ANALYZER = "news"
 HEAP = 64 << 20
 DELETE_AT_ONCE = 1_000  # articles
@@ -33,11 +34,7 @@ class Lexical:
     """A tantivy index in a folder, with the number of the last change that it holds."""
 
     def __init__(self, folder: Path, *, create: bool = False) -> None:
-        """Open the index, or make an empty one; raises DamagedIndex when what is there cannot be used.
-
-        Of the files that the ledger names, those that are there must be as they were; one that is gone has been
-        merged into another, or is missed by tantivy itself.
-        """
+        """Open the index, or make an empty one; raises DamagedIndex when what is there cannot be used."""
         import tantivy
 
         self._folder = folder
@@ -48,9 +45,7 @@ class Lexical:
                 self._index = tantivy.Index(_schema(), str(folder))
                 self._record(0, "None")
             else:
-                for name, checksum in _facts(folder)["files"].items():
-                    if (folder / name).exists() and ledger.checksum(folder / name) != checksum:
-                        raise DamagedIndex(f"{name} of the lexical index has changed since it was written")
+                _check(folder)
                 self._index = tantivy.Index.open(str(folder))
         except (OSError, ValueError) as error:
             raise DamagedIndex(f"the lexical index cannot be read: {error}") from error
@@ -115,9 +110,7 @@ class Lexical:
             raise DamagedIndex(f"the lexical index cannot be read: {error}") from error
 
     def _record(self, generation: int, stamp: str) -> None:
-        # tantivy changes its own list of files in place; the others are never changed once written.
-        lasting = [file for file in sorted(self._folder.iterdir()) if file.suffix not in {".json", ".lock"}]
-        files = {file.name: ledger.checksum(file) for file in lasting}
+        files = {name: ledger.checksum(self._folder / name) for name in (*_lasting(self._folder), META)}
         facts = {"format": FORMAT, "generation": generation, "stamp": stamp, "files": files}
         ledger.write(self._folder.with_name(LEDGER), facts)
 
@@ -172,6 +165,30 @@ class LexicalSnapshot:
                 one_of = Query.term_set_query(self._schema, field, [label(name) for name in wanted])
                 clauses.append((Occur.Must, Query.const_score_query(one_of, 0.0)))
         return clauses
+
+
+def _lasting(folder: Path) -> list[str]:
+    """Return the files that tantivy never changes once written."""
+    return [file.name for file in sorted(folder.iterdir()) if file.suffix not in {".json", ".lock"}]
+
+
+def _check(folder: Path) -> None:
+    """Raise DamagedIndex unless the files are those that the ledger names, or their successors.
+
+    Between tantivy's commit and the new ledger, files may have been added, and merged away; whoever opens the index
+    just then must not take that for damage. A file that tantivy's own list still needs must be there in any case.
+    """
+    named = _facts(folder)["files"]
+    there = _lasting(folder)
+    needed = (folder / META).read_text(encoding="utf-8").replace("-", "")
+    for name, checksum in named.items():
+        if name == META and sorted({*named} - {META}) != there:
+            continue
+        if name in there or name == META:
+            if ledger.checksum(folder / name) != checksum:
+                raise DamagedIndex(f"{name} of the lexical index has changed since it was written")
+        elif not name.endswith(".del") and name.partition(".")[0] in needed:
+            raise DamagedIndex(f"{name} of the lexical index is gone")
 
 
 def _facts(folder: Path) -> dict[str, Any]:
