@@ -332,7 +332,6 @@ class Catalogue:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA foreign_keys = ON")
-            connection.execute("PRAGMA mmap_size = 1073741824")
             self._threads.connection = connection
         return connection
 

@@ -104,7 +104,7 @@ def word_weights(words: Sequence[str], frequencies: Sequence[int], passages: int
 
 def told(text: str, start: int, weights: Mapping[str, float]) -> list[tuple[str, int, int]]:
     """Return where the words of a question stand in a passage that begins at `start`, as offsets of the article."""
-    return [(word, start + a, start + b) for word, a, b in placed(text) if word in weights]
+    return [(word, start + a, start + b) for word, a, b in placed(text, weights)]
 
 
 def best_sentence(

@@ -5,7 +5,6 @@ question ── vector, words ──► candidates ── fuse, group ──► 
 
 import time
 from bisect import bisect_right
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import accumulate, pairwise
@@ -18,7 +17,6 @@ from searchsvc.questions import Question
 from searchsvc.ranking import Ranked, best_sentence, fuse, group, told, word_weights
 
 CANDIDATES = 1_000  # of each retriever
-BESIDE = ThreadPoolExecutor(4, "lexical")  # tantivy and the model leave each other room on two cores
 SPARE = 10  # more articles than asked for, in case one is deleted while the question is answered
 
 
@@ -72,9 +70,8 @@ class Results:
 def answer(question: Question, snapshot: Snapshot, catalogue: Catalogue, embedder: Embedder) -> Results:
     """Answer a question from one snapshot of the engine and the texts in the catalogue."""
     began = time.perf_counter()
-    lexical_later = BESIDE.submit(snapshot.lexical, question.words, CANDIDATES, question.allowed)
     dense = snapshot.dense(embedder.question(question.text), CANDIDATES, question.allowed)
-    lexical = lexical_later.result()
+    lexical = snapshot.lexical(question.words, CANDIDATES, question.allowed)
     ranked = group(fuse(dense, lexical), question.limit + SPARE, question.per_article)
     with catalogue.reading():
         passages = catalogue.passages(one.row for one in ranked)

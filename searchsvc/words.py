@@ -4,7 +4,7 @@ tantivy's analyzer does the work, for the index and for questions alike, so that
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Container
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
@@ -48,11 +48,14 @@ def stems(token: str) -> tuple[str, ...]:
     return tuple(analyzer().analyze(token))
 
 
-def placed(text: str) -> Iterator[tuple[str, int, int]]:
-    """Yield each word of a text with its (start, end), in code points."""
-    for token in WORD.finditer(text):
-        for stem in stems(token.group()):
-            yield stem, token.start(), token.end()
+def placed(text: str, wanted: Container[str]) -> list[tuple[str, int, int]]:
+    """Return where the wanted words stand in a text: each with its (start, end), in code points."""
+    return [
+        (stem, token.start(), token.end())
+        for token in WORD.finditer(text)
+        for stem in stems(token.group())
+        if stem in wanted
+    ]
 
 
 def telling(text: str) -> list[str]:

@@ -11,7 +11,7 @@ def test_case_accents_and_endings_do_not_matter():
 
 def test_words_are_placed_by_code_points():
     text = "🙂 Köln's café"
-    assert [(word, text[a:b]) for word, a, b in placed(text)] == [("koln", "Köln"), ("s", "s"), ("cafe", "café")]
+    assert [(word, text[a:b]) for word, a, b in placed(text, {"koln", "cafe"})] == [("koln", "Köln"), ("cafe", "café")]
 
 
 def test_a_question_tells_by_its_content_words_each_once():

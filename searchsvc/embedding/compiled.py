@@ -125,9 +125,9 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def padded(ids: Sequence[Sequence[int]], multiple: int = 1) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return token ids and attention mask, both (n, width), of one batch; the width is a multiple of `multiple`."""
-    width = -(-max(map(len, ids)) // multiple) * multiple
+def padded(ids: Sequence[Sequence[int]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return token ids and attention mask, both (n, width), of one batch."""
+    width = -(-max(map(len, ids)) // MULTIPLE) * MULTIPLE
     tokens = np.zeros((len(ids), width), np.int64)
     mask = np.zeros((len(ids), width), np.int64)
     for row, sequence in enumerate(ids):
@@ -151,7 +151,7 @@ def run_batches(network: Any, ids: Sequence[Sequence[int]], dimension: int) -> V
     order = np.argsort([-len(sequence) for sequence in ids], kind="stable")
     for start in range(0, len(order), BATCH):
         rows = order[start : start + BATCH]
-        jobs.start_async(padded([ids[row] for row in rows], MULTIPLE), rows)
+        jobs.start_async(padded([ids[row] for row in rows]), rows)
     jobs.wait_all()
     return vectors
 
