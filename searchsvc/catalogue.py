@@ -9,11 +9,12 @@ last number that it applied. Vectors are kept by what was embedded, so the same 
 
 import sqlite3
 import threading
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -54,7 +55,11 @@ MIGRATIONS = (
     CREATE INDEX articles_by_key ON articles (key);
     CREATE INDEX articles_by_source ON articles (source);
     CREATE INDEX articles_by_file ON articles (file);
-    CREATE TABLE vectors (digest BLOB PRIMARY KEY, vector BLOB NOT NULL) STRICT, WITHOUT ROWID;
+    CREATE TABLE vectors (
+        digest BLOB PRIMARY KEY,    -- of what was embedded
+        vector BLOB NOT NULL,       -- float16
+        sentences BLOB NOT NULL     -- int8: a short vector for each sentence, times 127
+    ) STRICT, WITHOUT ROWID;
     CREATE TABLE passages (
         row INTEGER PRIMARY KEY AUTOINCREMENT,
         article INTEGER NOT NULL REFERENCES articles (row) ON DELETE CASCADE,
@@ -218,6 +223,13 @@ class Catalogue:
         sql = "SELECT row, article, start, end, sentences FROM passages WHERE row = ?"
         found = (self._db.execute(sql, (row,)).fetchone() for row in rows)
         return {values[0]: _found(values) for values in found if values is not None}
+
+    def sentence_vectors(self, rows: Iterable[int]) -> dict[int, NDArray[np.int8]]:
+        """Return the vectors of passages' sentences, (sentences, width), times 127, by the passage's row."""
+        sql = """SELECT p.row, length(p.sentences) / 8, v.sentences FROM passages p
+                 JOIN vectors v ON v.digest = p.vector WHERE p.row = ?"""
+        found = [values for row in rows if (values := self._db.execute(sql, (row,)).fetchone())]
+        return {row: np.frombuffer(blob, np.int8).reshape(count, -1) for row, count, blob in found if count}
 
     def ids_of(self, name: str) -> list[str]:
         """Return the id that this is, or else the ids of the articles with this key, or else of this source."""
@@ -449,10 +461,18 @@ class Writer:
                  SET size = excluded.size, modified_ns = excluded.modified_ns, cut = excluded.cut"""
         self._db.execute(sql, (path, size, modified_ns, cut))
 
-    def add_vectors(self, vectors: Iterable[tuple[bytes, NDArray[np.float16]]]) -> None:
-        """Keep vectors by the digest of what was embedded."""
-        rows = ((digest, vector.astype("<f2").tobytes()) for digest, vector in vectors)
-        self._db.executemany("INSERT OR IGNORE INTO vectors VALUES (?, ?)", rows)
+    def add_vectors(
+        self,
+        vectors: Iterable[tuple[bytes, NDArray[np.float16]]],
+        sentences: Mapping[bytes, NDArray[np.int8]] = MappingProxyType({}),
+    ) -> None:
+        """Keep vectors, and those of the sentences within, by the digest of what was embedded."""
+        none = np.empty(0, np.int8)
+        rows = (
+            (digest, vector.astype("<f2").tobytes(), sentences.get(digest, none).tobytes())
+            for digest, vector in vectors
+        )
+        self._db.executemany("INSERT OR IGNORE INTO vectors VALUES (?, ?, ?)", rows)
 
     def put(self, entry: Entry, digest: bytes, file: int | None, passages: Sequence[tuple[Passage, bytes]]) -> bool:
         """Add an article (its `row` is ignored), with its passages and their vectors' digests.

@@ -209,15 +209,21 @@ class Indexer:
 
     def _flush(self) -> None:
         """Embed what is new, and commit all drafts and the files that ended with them in one transaction."""
-        texts = {_digest(text): text for draft in self._drafts.values() for _, text in draft.passages}
-        known = self._catalogue.has_vectors(texts.keys())
-        new = [digest for digest in texts if digest not in known]
-        vectors = self._embedder.passages([texts[digest] for digest in new]).astype(np.float16)
+        found = {
+            _digest(one, text): (draft, one, text) for draft in self._drafts.values() for one, text in draft.passages
+        }
+        known = self._catalogue.has_vectors(found.keys())
+        new = {digest: parts for digest, parts in found.items() if digest not in known}
+        vectors = self._embedder.passages([text for _, _, text in new.values()]).astype(np.float16)
+        sentences = {
+            digest: np.rint(127 * self._embedder.sentences(_sentences(draft, passage))).astype(np.int8)
+            for digest, (draft, passage, _) in new.items()
+        }
         with self._catalogue.writing() as writer:
-            writer.add_vectors(zip(new, vectors, strict=True))
+            writer.add_vectors(zip(new, vectors, strict=True), sentences)
             files = {path: writer.begin_file(path) for path in {d.path for d in self._drafts.values()} if path}
             for draft in self._drafts.values():
-                passages = [(passage, _digest(text)) for passage, text in draft.passages]
+                passages = [(passage, _digest(passage, text)) for passage, text in draft.passages]
                 replaced = writer.put(draft.entry, draft.digest, files.get(draft.path or ""), passages)
                 self._report.changed += replaced
                 self._report.added += not replaced
@@ -231,8 +237,14 @@ class Indexer:
         self._drafts, self._ended, self._held = {}, [], 0
 
 
-def _digest(text: str) -> bytes:
-    return hashlib.blake2b(text.encode(), digest_size=16).digest()
+def _sentences(draft: Draft, passage: Passage) -> list[str]:
+    return [draft.entry.text[start:end] for start, end in passage.sentences]
+
+
+def _digest(passage: Passage, text: str) -> bytes:
+    """Return what stands for the text that is embedded of a passage, and for how it falls into sentences."""
+    cuts = [(start - passage.start, end - passage.start) for start, end in passage.sentences]
+    return hashlib.blake2b(f"{cuts}{text}".encode(), digest_size=16).digest()
 
 
 def _place(path: str | None, key: str) -> str:

@@ -7,7 +7,10 @@ import time
 from bisect import bisect_right
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import accumulate, pairwise
+from itertools import accumulate
+
+import numpy as np
+from numpy.typing import NDArray
 
 from searchsvc.catalogue import Catalogue, Entry, Found
 from searchsvc.embedding import Embedder
@@ -17,7 +20,7 @@ from searchsvc.questions import Question
 from searchsvc.ranking import Ranked, best_sentence, fuse, group, told, word_weights
 
 CANDIDATES = 1_000  # of each retriever
-SPARE = 10  # more articles than asked for, in case one is deleted while the question is answered
+SPARE = 3  # more articles than asked for, in case one is deleted while the question is answered
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +79,15 @@ def answer(question: Question, snapshot: Snapshot, catalogue: Catalogue, embedde
     with catalogue.reading():
         passages = catalogue.passages(one.row for one in ranked)
         entries = catalogue.articles({one.article for one in ranked})
-    there = [one for one in ranked if one.row in passages and one.article in entries]
+        sentences = catalogue.sentence_vectors(one.row for one in ranked)
+    there = [one for one in ranked if one.row in passages and one.article in entries and one.row in sentences]
     kept = group(there, question.limit, question.per_article)
     if question.max_tokens is not None:
         kept = _fitting(kept, question.max_tokens, passages, entries, embedder)
     return Results(
         question=question,
         as_of=question.allowed.as_of or datetime.now(UTC),
-        hits=_marked(question, kept, passages, entries, snapshot, embedder),
+        hits=_marked(question, kept, passages, entries, sentences, snapshot, embedder),
         generation=snapshot.generation,
         articles=snapshot.articles,
         passages=snapshot.passages,
@@ -108,23 +112,19 @@ def _marked(
     ranked: list[Ranked],
     passages: dict[int, Found],
     entries: dict[int, Entry],
+    sentences: dict[int, NDArray[np.int8]],
     snapshot: Snapshot,
     embedder: Embedder,
 ) -> tuple[Hit, ...]:
     weights = word_weights(question.words, snapshot.frequencies(question.words), snapshot.passages)
-    texts = [question.text]
-    bounds = [1]
-    for one in ranked:
-        text = entries[one.article].text
-        texts += [text[start:end] for start, end in passages[one.row].passage.sentences]
-        bounds.append(len(texts))
-    vectors = embedder.sentences(texts)
+    asked = embedder.sentences([question.text])[0] / 127
     hits = []
-    for rank, (one, (low, high)) in enumerate(zip(ranked, pairwise(bounds), strict=True), 1):
+    for rank, one in enumerate(ranked, 1):
         passage = passages[one.row].passage
         entry = entries[one.article]
+        likeness = sentences[one.row].astype(np.float32) @ asked
         found = told(entry.text[passage.start : passage.end], passage.start, weights)
-        marked = best_sentence(passage.sentences, vectors[low:high] @ vectors[0], found, weights)
+        marked = best_sentence(passage.sentences, likeness, found, weights)
         shown = tuple(dict.fromkeys((a, b) for _, a, b in found))
         hits.append(Hit(rank, one.score, entry, passage.start, passage.end, marked, shown, one))
     return tuple(hits)
