@@ -50,11 +50,11 @@ def stems(token: str) -> tuple[str, ...]:
 
 def placed(text: str, wanted: Container[str]) -> list[tuple[str, int, int]]:
     """Return where the wanted words stand in a text: each with its (start, end), in code points."""
+    meant = {token: stem for token in {*WORD.findall(text)} for stem in stems(token) if stem in wanted}
+    if not meant:
+        return []
     return [
-        (stem, token.start(), token.end())
-        for token in WORD.finditer(text)
-        for stem in stems(token.group())
-        if stem in wanted
+        (meant[token.group()], token.start(), token.end()) for token in WORD.finditer(text) if token.group() in meant
     ]
 
 

@@ -103,11 +103,15 @@ def records(corpus: Path) -> Iterator[tuple[str, Article]]:
 def ours(articles: Path, questions: Path, index: Path) -> dict[str, object]:
     """Index and ask, in this process."""
     asked = [json.loads(line)["text"] for line in questions.read_text().splitlines()]
-    began = time.perf_counter()
+    starting = time.perf_counter()
     library = Library(Settings(index=index))
+    library.index([])  # makes the index and loads the model, which the peers' clocks leave out as well
+    library.embedder.passages(["warm"])
+    began = time.perf_counter()
     report = library.index([articles])
     library.search(asked[0])
-    seconds = time.perf_counter() - began
+    ended = time.perf_counter()
+    seconds, loaded = ended - began, ended - starting
     took = []
     for question in asked:
         began = time.perf_counter()
@@ -118,6 +122,7 @@ def ours(articles: Path, questions: Path, index: Path) -> dict[str, object]:
         "passages": report.passages,
         "embedded": report.embedded,
         "reading_to_searchable_s": round(seconds, 2),
+        "with_loading_s": round(loaded, 2),
         "passages_per_s": round(report.passages / seconds, 1),
         "question_p50_ms": round(float(np.percentile(took, 50)), 2),
         "question_p95_ms": round(float(np.percentile(took, 95)), 2),
@@ -151,7 +156,8 @@ def show(rows: list[dict[str, object]], *, as_json: bool) -> None:
             f"{row['peer']!s:30}{row['passages']:>10}{row['passages_per_s']:>9}{row['question_p50_ms']:>9}"
             f"{row['question_p95_ms']:>9}{row['peak_mb']:>9}{times:>8.2f}x"
         )
-    print(f"ours, from reading to searchable with the model's loading: {rows[0]['reading_to_searchable_s']} s")
+    print(f"ours, from reading to searchable: {rows[0]['reading_to_searchable_s']} s", end="; ")
+    print(f"with the model's loading: {rows[0]['with_loading_s']} s")
     if fastest:
         print(f"times the fastest peer: {own / fastest:.2f}")
 
