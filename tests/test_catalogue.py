@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from searchsvc.catalogue import MIGRATIONS, Catalogue, Counts, Entry, Span, from_microseconds, to_microseconds
+from searchsvc.catalogue import Catalogue, Counts, Dates, Entry, from_microseconds, to_microseconds
+from searchsvc.catalogue.database import MIGRATIONS
 from searchsvc.errors import DamagedCatalogue, ModelMismatch, NoIndex
 from searchsvc.passages import Passage
 
@@ -119,7 +120,7 @@ def test_a_newer_version_is_refused_and_left_as_it_is(catalogue: Catalogue) -> N
 def test_a_migration_that_fails_leaves_the_old_version(catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch) -> None:
     put(catalogue, "a")
     bad = (*MIGRATIONS, "CREATE TABLE more (a TEXT) STRICT; INSERT INTO nowhere VALUES (1);")
-    monkeypatch.setattr("searchsvc.catalogue.MIGRATIONS", bad)
+    monkeypatch.setattr("searchsvc.catalogue.database.MIGRATIONS", bad)
     with pytest.raises((DamagedCatalogue, sqlite3.OperationalError), match="nowhere"):
         Catalogue(catalogue.path)
     db = plain(catalogue.path)
@@ -130,7 +131,7 @@ def test_a_migration_that_fails_leaves_the_old_version(catalogue: Catalogue, mon
 def test_a_later_migration_keeps_what_is_there(catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch) -> None:
     row = put(catalogue, "a")
     more = (*MIGRATIONS, "ALTER TABLE files ADD COLUMN note TEXT")
-    monkeypatch.setattr("searchsvc.catalogue.MIGRATIONS", more)
+    monkeypatch.setattr("searchsvc.catalogue.database.MIGRATIONS", more)
     newer = Catalogue(catalogue.path)
     assert plain(catalogue.path).execute("PRAGMA user_version").fetchone() == (len(more),)
     assert newer.article("a") == catalogue.articles([row])[row]
@@ -251,11 +252,11 @@ def test_names_are_keys_or_ids_before_they_are_sources(catalogue: Catalogue) -> 
 
 
 def test_sources_and_span_are_counted(catalogue: Catalogue) -> None:
-    assert catalogue.span() == Span(None, None, 0)
+    assert catalogue.span() == Dates(None, None, 0)
     old, new = datetime(1912, 4, 15, tzinfo=UTC), datetime(2031, 1, 1, tzinfo=UTC)
     for ident, when, source in (("a", new, "BBC"), ("b", old, "AP"), ("c", None, "BBC"), ("d", None, None)):
         put(catalogue, ident, published=when, source=source)
-    assert catalogue.span() == Span(old, new, 2)
+    assert catalogue.span() == Dates(old, new, 2)
     assert catalogue.sources() == [("BBC", 2), ("AP", 1)]
 
 
@@ -388,13 +389,13 @@ def test_a_transaction_that_fails_half_way_leaves_nothing(catalogue: Catalogue) 
 def test_what_is_not_committed_is_seen_by_nobody_else(catalogue: Catalogue) -> None:
     put(catalogue, "a")
     other = Catalogue(catalogue.path)
-    version = other.data_version()
+    before = other.generation()
     with catalogue.writing() as writer:
         writer.remove("a")
         assert other.counts().articles == 1
-        assert other.data_version() == version
+        assert other.generation() == before
     assert other.counts().articles == 0
-    assert other.data_version() != version
+    assert other.generation() == before + 1
 
 
 def test_a_process_that_dies_while_writing_leaves_what_was_committed(catalogue: Catalogue) -> None:

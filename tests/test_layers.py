@@ -42,7 +42,7 @@ DOORS = {
     "semantic_text_splitter": {"passages"},
     "sentence_transformers": {"embedding/transformer"},
     "sentencex": {"passages"},
-    "sqlite3": {"catalogue"},
+    "sqlite3": {"catalogue/database"},
     "starlette": {"faces/api", "faces/limits"},
     "tantivy": {"engines/local/lexical", "words"},
     "tokenizers": {"embedding/__init__", "embedding/compiled", "embedding/transformer", "passages"},
