@@ -103,6 +103,7 @@ def test_a_few_broken_bytes_do_not_turn_utf_8_into_something_else() -> None:
         (bytes(range(256)) * 20, "looks binary, not text"),
         (b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR", "looks binary, not text"),
         (b"some text\x00 and more", "looks binary, not text"),
+        (b"\x00\x01\x02\xff" * 100, "looks binary, not text"),
         (bytes(range(1, 256)) * 20, "looks binary, not text"),
     ],
 )

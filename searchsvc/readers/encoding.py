@@ -102,7 +102,8 @@ def _wide(data: bytes) -> str:
             unicodedata.category(letter) in {"Cc", "Cn", "Co", "Cs"} for letter in sample if letter not in "\r\n\t\f"
         )
         plain = sum(letter < "\x7f" for letter in sample)
-        if odd * 100 <= len(sample) and plain > most:
+        sense = sum(letter.isalnum() or letter.isspace() for letter in sample)
+        if odd * 100 <= len(sample) and sense * 10 >= len(sample) * 7 and plain > most:
             best, most = text, plain
     if most < 0:
         raise _binary()
