@@ -10,6 +10,7 @@ import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -215,10 +216,10 @@ class Indexer:
         known = self._catalogue.has_vectors(found.keys())
         new = {digest: parts for digest, parts in found.items() if digest not in known}
         vectors = self._embedder.passages([text for _, _, text in new.values()]).astype(np.float16)
-        sentences = {
-            digest: np.rint(127 * self._embedder.sentences(_sentences(draft, passage))).astype(np.int8)
-            for digest, (draft, passage, _) in new.items()
-        }
+        texts = [_sentences(draft, passage) for draft, passage, _ in new.values()]
+        likenesses = np.rint(127 * self._embedder.sentences(list(chain.from_iterable(texts)))).astype(np.int8)
+        ends = np.cumsum([len(some) for some in texts])[:-1]
+        sentences = dict(zip(new, np.split(likenesses, ends), strict=True)) if new else {}
         with self._catalogue.writing() as writer:
             writer.add_vectors(zip(new, vectors, strict=True), sentences)
             files = {path: writer.begin_file(path) for path in {d.path for d in self._drafts.values()} if path}

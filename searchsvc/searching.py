@@ -117,12 +117,16 @@ def _marked(
     embedder: Embedder,
 ) -> tuple[Hit, ...]:
     weights = word_weights(question.words, snapshot.frequencies(question.words), snapshot.passages)
-    asked = embedder.sentences([question.text])[0] / 127
+    asked = embedder.sentences([question.text])[0]
     hits = []
     for rank, one in enumerate(ranked, 1):
         passage = passages[one.row].passage
         entry = entries[one.article]
-        likeness = sentences[one.row].astype(np.float32) @ asked
+        vectors = sentences[one.row].astype(np.float32) / np.float32(127)
+        if vectors.shape[1] != len(asked):
+            # Indexed where the same model was run in another way, such as on a GPU: its sentences' vectors are others.
+            vectors = embedder.sentences([entry.text[start:end] for start, end in passage.sentences])
+        likeness = vectors @ asked
         found = told(entry.text[passage.start : passage.end], passage.start, weights)
         marked = best_sentence(passage.sentences, likeness, found, weights)
         shown = tuple(dict.fromkeys((a, b) for _, a, b in found))

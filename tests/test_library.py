@@ -590,3 +590,24 @@ def test_the_real_model_is_recognised_by_another_library_and_embeds_nothing_twic
     assert (facts["dimension"], facts["fingerprint"]) == ("384", again.embedder.fingerprint)
     rows = again.catalogue.rows([1, 2, 3])
     np.testing.assert_allclose(np.linalg.norm(rows.vectors.astype(np.float32), axis=1), 1.0, atol=2e-3)
+
+
+def test_an_index_made_on_another_kind_of_machine_is_searched_and_marked_all_the_same(
+    tmp_path: Path, words: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wider = type(words)(96)
+
+    class Elsewhere(type(words)):  # type: ignore[misc]
+        """The same model, whose sentences have longer vectors, as on a GPU."""
+
+        def sentences(self, texts: list[str]) -> Any:
+            return wider.passages(texts)
+
+    text = "The band played all night. Russia seeks ammunition. Nobody knew why."
+    for place, (maker, asker) in enumerate(((Elsewhere(), words), (words, Elsewhere()))):
+        settings = Settings(index=tmp_path / f"index{place}")
+        monkeypatch.setattr(library, "load", lambda *_, embedder=maker, **__: embedder)
+        Library(settings).add([Article("a", "A title", text)])
+        monkeypatch.setattr(library, "load", lambda *_, embedder=asker, **__: embedder)
+        (hit,) = Library(settings).search("what ammunition does Russia seek").hits
+        assert hit.answer_text == "Russia seeks ammunition."
