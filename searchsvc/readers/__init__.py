@@ -11,8 +11,9 @@ import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from searchsvc.articles import Article, Problem
+from searchsvc.articles import Article, Problem, storable
 from searchsvc.errors import Unreadable
+from searchsvc.readers.feed import read_feed
 from searchsvc.readers.fields import from_record, without_surrogates
 from searchsvc.readers.html import read_html
 from searchsvc.readers.markdown import read_markdown
@@ -38,6 +39,9 @@ READERS: dict[str, Reader] = {
     ".json": read_json,
     ".csv": read_table,
     ".tsv": read_table,
+    ".rss": read_feed,
+    ".atom": read_feed,
+    ".xml": read_feed,
 }
 
 _REASONS = {
@@ -75,17 +79,21 @@ def suffix_of(path: Path) -> str:
     return plain.suffix.lower()
 
 
-def walk(path: Path) -> Iterator[Path | Problem]:
+def walk(path: Path, *, inside: Path | None = None) -> Iterator[Path | Problem]:
     """Yield the files to read at a path: itself, or in order all that a folder holds which have a reader.
 
     Hidden files and folders, devices, links that lead out of the folder, and a README, which is about the folder
     and no news, are left out; so is a link to what is found under its own name anyway. What a person named but
-    cannot be read comes as a `Problem`.
+    cannot be read comes as a `Problem`. With `inside`, the path is a part of that folder, and what is yielded is what
+    walking the whole folder would yield of it; nothing when it is not there.
     """
     try:
+        if inside is not None and path != inside:
+            yield from _part(path, inside)
+            return
         mode = _mode(path)
         if stat.S_ISDIR(mode):
-            yield from _folder(path)
+            yield from _folder(path, Path(os.path.realpath(path, strict=True)))
         elif not stat.S_ISREG(mode):
             raise Unreadable("is not a regular file")
         elif suffix_of(path) not in READERS:
@@ -96,9 +104,21 @@ def walk(path: Path) -> Iterator[Path | Problem]:
         yield _problem(path, fault)
 
 
-def _folder(top: Path) -> Iterator[Path | Problem]:
+def _part(path: Path, top: Path) -> Iterator[Path | Problem]:
+    parts = [*reversed(path.relative_to(top).parents)][1:]
     root = Path(os.path.realpath(top, strict=True))
-    seen = {root}
+    if any(_left_out(part.name) for part in (*parts, path)):
+        return
+    if any(link.is_symlink() and not _leads_on(link, root) for link in (*(top / part for part in parts), path)):
+        return
+    if path.is_dir():
+        yield from _folder(path, root)
+    elif path.is_file() and suffix_of(path) in READERS:
+        yield path
+
+
+def _folder(top: Path, root: Path) -> Iterator[Path | Problem]:
+    seen = {root, Path(os.path.realpath(top, strict=True))}
     waiting = _entries(top)
     while waiting:
         entry = waiting.pop()
@@ -113,18 +133,19 @@ def _folder(top: Path) -> Iterator[Path | Problem]:
                 seen.add(real)
                 waiting += _entries(path)
         except OSError as fault:
-            yield _problem(path, fault)
+            if os.path.lexists(path):  # else it went while the folder was looked at
+                yield _problem(path, fault)
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
     """Return what is in a folder and not hidden, last name first, so that the first can be popped."""
     with os.scandir(folder) as entries:
-        shown = [entry for entry in entries if not entry.name.startswith(".") and not _is_readme(entry.name)]
+        shown = [entry for entry in entries if not _left_out(entry.name)]
     return sorted(shown, key=lambda entry: entry.name, reverse=True)
 
 
-def _is_readme(name: str) -> bool:
-    return name.partition(".")[0].casefold() == "readme"
+def _left_out(name: str) -> bool:
+    return name.startswith(".") or name.partition(".")[0].casefold() == "readme"
 
 
 def _leads_on(link: Path, root: Path) -> bool:
@@ -154,9 +175,9 @@ def _unknown() -> Unreadable:
 
 def _problem(path: Path, fault: OSError | Unreadable) -> Problem:
     if isinstance(fault, Unreadable):
-        return _speakable(Problem(str(path), fault.message))
+        return Problem(storable(str(path)), without_surrogates(fault.message))
     reason = next((words for kind, words in _REASONS.items() if isinstance(fault, kind)), None)
-    return _speakable(Problem(str(path), reason or (fault.strerror or str(fault) or "cannot be read").lower()))
+    return Problem(storable(str(path)), reason or (fault.strerror or str(fault) or "cannot be read").lower())
 
 
 def _speakable(problem: Problem) -> Problem:

@@ -26,8 +26,12 @@ _BLOCKS = frozenset({"p", "head", "quote", "code", "list", "item", "table", "row
 
 def read_html(path: Path, key: str, limit: int) -> Iterator[Article | Problem]:
     """Yield the one article of a page of at most `limit` bytes; raises `OSError` and `Unreadable`."""
-    page = _XML.sub("", decode_page(whole(path, limit)), count=1)
-    tree, found = _extracted(page)
+    yield from article_on(decode_page(whole(path, limit)), str(path), key)
+
+
+def article_on(page: str, where: str, key: str) -> Iterator[Article | Problem]:
+    """Yield the one article on a page that is in memory; raises `Unreadable` where there is none."""
+    tree, found = _extracted(_XML.sub("", page, count=1))
     title = " ".join((found.title or "").split())
     text = _text(found.body, title)
     if len(text) < _SHORTEST:
@@ -36,7 +40,7 @@ def read_html(path: Path, key: str, limit: int) -> Iterator[Article | Problem]:
     try:
         published = _published(tree, found.date)
     except ValueError as fault:
-        yield Problem(str(path), f"the date {found.date!r} was left out: {fault}", lost=False)
+        yield Problem(where, f"the date {found.date!r} was left out: {fault}", lost=False)
     url = found.url if site_of(found.url) else None
     yield Article(
         key=key,
@@ -51,17 +55,21 @@ def read_html(path: Path, key: str, limit: int) -> Iterator[Article | Problem]:
     )
 
 
-def decode_page(data: bytes) -> str:
+def decode_page(data: bytes, charset: str = "") -> str:
     """Return the text of a page: UTF-8 where it is, else by the encoding it declares, else as any text.
+
+    `charset` is the encoding that the server names, which goes before the page's own.
 
     Pages often declare an encoding that they no longer have, and hardly any other is valid UTF-8 by chance.
     Raises `Unreadable` where there is no text.
     """
     found = _DECLARED.search(data[:_HEAD])
-    name = found[1].decode("ascii", "replace").lower() if found else ""
-    # These are made of ASCII bytes alone, so that they always look like UTF-8.
-    ascii_only = name.startswith(("iso-2022-", "hz"))
-    if name and not data.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")) and b"\0" not in data:
+    names = [charset.lower(), found[1].decode("ascii", "replace").lower() if found else ""]
+    if data.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")) or b"\0" in data:
+        names = []
+    for name in filter(None, names):
+        # These are made of ASCII bytes alone, so that they always look like UTF-8.
+        ascii_only = name.startswith(("iso-2022-", "hz"))
         text = None if declared(data, "utf-8") is not None and not ascii_only else declared(data, name)
         if text is not None and text.strip():
             return text

@@ -7,6 +7,7 @@ from pathlib import Path
 from searchsvc.articles import Article, Problem
 from searchsvc.errors import Unreadable
 from searchsvc.readers.encoding import decode
+from searchsvc.readers.feed import from_entry, json_entry
 from searchsvc.readers.fields import TEXT, from_record
 from searchsvc.readers.json_values import Scroll, one_value
 from searchsvc.readers.packing import blocks, is_packed, lines, too_large, whole
@@ -14,6 +15,8 @@ from searchsvc.readers.packing import blocks, is_packed, lines, too_large, whole
 __all__ = ["from_record", "read_json", "read_json_lines", "text_lines"]
 
 _LISTS = frozenset({"articles", "items", "data", "results", "records"})
+# By these an item of a JSON Feed is known, wherever in the file its feed says that it is one.
+_FEED_TEXT = frozenset({"content_html", "content_text"})
 _WIDE_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -35,11 +38,11 @@ def read_json_lines(path: Path, key: str, limit: int) -> Iterator[Article | Prob
         except Unreadable as fault:
             yield Problem(where, fault.message)
             continue
-        yield from _article(record, where, f"{key}#{count}")
+        yield from _article(record, where, key, count)
 
 
 def read_json(path: Path, key: str, limit: int) -> Iterator[Article | Problem]:
-    """Yield the articles of a list, of a list inside one object, or of one object.
+    """Yield the articles of a list, of a list inside one object (such as a JSON Feed), or of one object.
 
     Everything before a damaged place is kept. `limit`: bytes of one record. Raises `OSError`, and
     `Unreadable` with line and column at the first place that is not JSON.
@@ -53,7 +56,7 @@ def read_json(path: Path, key: str, limit: int) -> Iterator[Article | Problem]:
         if scroll.size > limit:
             yield Problem(where, too_large(limit).message)
         else:
-            yield from _article(record, where, f"{key}#{count}")
+            yield from _article(record, where, key, count)
     if scroll.peek():
         raise Unreadable(f"more than one JSON value (line {scroll.line}); JSON Lines are named .jsonl")
 
@@ -89,11 +92,13 @@ def text_lines(path: Path, limit: int) -> Iterator[str | Unreadable]:
         raise Unreadable("is empty")
 
 
-def _article(record: object, where: str, fallback_key: str) -> Iterator[Article | Problem]:
-    if isinstance(record, Mapping):
-        yield from from_record(record, where=where, fallback_key=fallback_key)
-    else:
+def _article(record: object, where: str, key: str, count: int) -> Iterator[Article | Problem]:
+    if not isinstance(record, Mapping):
         yield Problem(where, "not a record with named fields")
+    elif not _FEED_TEXT.isdisjoint(record) and not any(name in record for name in TEXT):
+        yield from from_entry(json_entry(record), where, key)
+    else:
+        yield from from_record(record, where=where, fallback_key=f"{key}#{count}")
 
 
 def _elements(scroll: Scroll) -> Iterator[tuple[int, object]]:

@@ -1,0 +1,206 @@
+"""Feeds by URL: what is new in one since it was last asked, page by page.
+
+    feed ── fetched, unless unchanged ── entries ── those not known as they are ── News(key, digest, article)
+                                                            │
+                                                            └── a summary: the page that it links to, for the full text
+
+Nothing is remembered here. A caller records each entry's digest with its article, and at the end the feed's new state,
+so that whatever interrupts a poll, the next one goes on where it ended.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from urllib.parse import urljoin
+
+from searchsvc.articles import Article, Problem, site_of
+from searchsvc.catalogue import FeedState
+from searchsvc.errors import Unreadable
+from searchsvc.fetching import Fetched, Fetcher, Unfetched
+from searchsvc.readers.feed import Entry, Feed, from_entry, parse_feed
+from searchsvc.readers.html import article_on, decode_page
+from searchsvc.readers.packing import too_large
+
+MOST_ENTRIES = 500
+INTERVAL = timedelta(minutes=15)
+LONGEST = timedelta(days=1)  # that a failing feed is left alone, unless it asks for more
+
+_PAGES = frozenset({"text/html", "application/xhtml+xml"})
+_FEEDS = frozenset({"application/rss+xml", "application/atom+xml", "application/feed+json"})
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """An entry that is new or has changed.
+
+    `digest` is to be recorded for `key` together with the article, and given back by `known`; it is empty where the
+    page could not be had just now, so that the entry is looked at again. Without an article, one of the problems says
+    why.
+    """
+
+    key: str
+    digest: bytes
+    article: Article | None
+    problems: tuple[Problem, ...] = ()
+
+
+class Poll:
+    """One look at a feed: iterate over it once for its news, then record its `state`.
+
+    Iterating raises `Unreadable` where the feed cannot be had or is none; then too, `state` is what to record.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        state: FeedState,
+        known: Callable[[str], bytes | None],
+        fetcher: Fetcher,
+        limit: int,
+        *,
+        now: datetime,
+        interval: timedelta = INTERVAL,
+    ) -> None:
+        """Prepare to ask the feed at `url`, last left in `state`.
+
+        `known` returns the digest recorded for a key; `limit` is the most bytes that one article may have; `interval`
+        is the time between two polls that went well, `now` (UTC) when this one is.
+        """
+        self.url = url
+        self.state = state
+        self._known = known
+        self._fetcher = fetcher
+        self._limit = limit
+        self._now = now
+        self._interval = interval
+        self._silent: dict[str | None, str] = {}  # hosts that are not asked again in this poll, and why
+
+    def __iter__(self) -> Iterator[News]:
+        """Yield what is new, in the order of the feed."""
+        before = self.state
+        try:
+            fetched = self._fetcher.get(self.url, etag=before.etag, modified=before.modified, robots=False)
+            feed = _feed(fetched) if fetched else Feed(())
+        except Unreadable as fault:
+            self.state = self._after(fault)
+            raise
+        complete, seen = not feed.cut_short, set[str]()
+        for number, entry in enumerate(feed.entries, 1):
+            key, digest = entry.key_within(self.url), _digest(entry)
+            recorded = digest if key in seen else self._known(key)
+            seen.add(key)
+            if recorded == digest:
+                continue
+            news = self._news(entry, key, digest, f"{self.url}, entry {number}", recorded is not None)
+            complete = complete and bool(news.digest)
+            yield news
+        self.state = FeedState(
+            # While something is missing, "unchanged" is not the answer to ask for.
+            etag=(fetched.etag if fetched else before.etag) if complete else None,
+            modified=(fetched.modified if fetched else before.modified) if complete else None,
+            next_at=self._now + self._interval,
+        )
+
+    def _after(self, fault: Unreadable) -> FeedState:
+        failures = self.state.failures + 1
+        pause = min(self._interval * 2 ** min(failures - 1, 20), max(LONGEST, self._interval))
+        asked = fault.retry_after if isinstance(fault, Unfetched) else None
+        return replace(self.state, failures=failures, next_at=self._now + max(pause, timedelta(seconds=asked or 0.0)))
+
+    def _news(self, entry: Entry, key: str, digest: bytes, where: str, indexed: bool) -> News:
+        problems: list[Problem] = []
+        page: Article | None = None
+        if entry.url and not entry.whole:
+            try:
+                page = self._page(entry.url, len(entry.text))
+            except Unreadable as fault:
+                passing = isinstance(fault, Unfetched) and fault.passing
+                problems.append(_without_page(entry, fault, passing, indexed))
+                digest = b"" if passing else digest
+                # What is indexed may be the full text, which a summary shall not replace for an hour's outage.
+                if not entry.text or (passing and indexed):
+                    return News(key, digest, None, tuple(problems))
+        if page:
+            entry = replace(
+                entry,
+                text=page.text,
+                title=entry.title or page.title,
+                author=entry.author or page.author,
+                language=entry.language or page.language,
+            )
+        article: Article | None = None
+        for found in from_entry(entry, where, self.url):
+            if isinstance(found, Problem):
+                problems.append(found)
+            elif len(found.text.encode()) > self._limit:
+                problems.append(Problem(where, too_large(self._limit).message))
+            else:
+                article = found
+        if article and page and article.published is None:
+            article = replace(article, published=page.published, published_from=page.published_from)
+        return News(key, digest, article, tuple(problems))
+
+    def _page(self, url: str, shortest: int) -> Article:
+        """Return the article on a page; raises `Unreadable` where it has less text than that many characters."""
+        host = site_of(url)
+        if host in self._silent:
+            raise Unfetched(self._silent[host], passing=True)
+        try:
+            fetched = self._fetcher.get(url)
+        except Unfetched as fault:
+            if fault.passing:
+                self._silent[host] = fault.message
+            raise
+        if fetched is None or fetched.media_type not in {*_PAGES, ""}:
+            raise Unreadable(f"is {fetched.media_type if fetched else 'unchanged'}, not a web page")
+        found = article_on(decode_page(fetched.body, fetched.charset), url, url)
+        page = next(one for one in found if isinstance(one, Article))
+        if len(page.text) < shortest:
+            raise Unreadable("has less text")
+        return page
+
+
+def _without_page(entry: Entry, fault: Unreadable, passing: bool, indexed: bool) -> Problem:
+    if passing:
+        reason = f"the page is to be asked for again: {fault.message}"
+    elif entry.text:
+        reason = f"the text is the feed's summary, since the page cannot be used: {fault.message}"
+    else:
+        reason = fault.message
+    return Problem(entry.url or "", reason, lost=not entry.text and not (passing and indexed))
+
+
+def _feed(fetched: Fetched) -> Feed:
+    try:
+        return parse_feed(fetched.body, fetched.url, fetched.charset, MOST_ENTRIES)
+    except Unreadable as fault:
+        named = _named_feed(fetched)
+        if not named and fetched.media_type not in _PAGES:
+            raise
+        said = "is a web page, not a feed"
+        raise Unreadable(f"{said}; the feed that it names is {named}" if named else said) from fault
+
+
+def _named_feed(fetched: Fetched) -> str | None:
+    """Return the URL of the feed that a web page names in its head."""
+    from lxml import etree  # type: ignore[import-untyped]
+
+    try:
+        page = decode_page(fetched.body, fetched.charset)
+    except Unreadable:
+        return None
+    tree = etree.HTML(page.replace("\0", "").encode(errors="replace"), etree.HTMLParser(encoding="utf-8"))
+    for link in tree.iter("link") if tree is not None else ():
+        kind = link.get("type", "").partition(";")[0].strip().lower()
+        if "alternate" in link.get("rel", "").lower().split() and kind in _FEEDS and link.get("href"):
+            try:
+                return urljoin(fetched.url, str(link.get("href")).strip())
+            except ValueError:
+                continue
+    return None
+
+
+def _digest(entry: Entry) -> bytes:
+    said = (entry.title, entry.text, entry.url, entry.updated)
+    return hashlib.blake2b(repr(said).encode(), digest_size=16).digest()
