@@ -148,3 +148,30 @@ def test_another_model_is_loaded_by_its_path_and_has_another_fingerprint(tmp_pat
     assert own.longest == 128
     assert own.fingerprint != model.fingerprint
     assert float(own.question("hello there") @ model.question("hello there")) > 0.999
+
+
+RACE = """
+import sys, threading
+from pathlib import Path
+from searchsvc.embedding import BUNDLED, load
+
+embedder = load(BUNDLED, device="cpu", cache=Path(sys.argv[1]), announce=print)
+go = threading.Barrier(8)
+
+def ask(number):
+    go.wait()
+    for more in range(3):
+        embedder.question("what " * (1 + number + 7 * more))
+
+threads = [threading.Thread(target=ask, args=(number,)) for number in range(8)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+"""
+
+
+@pytest.mark.parametrize("_time", range(4))
+def test_threads_that_ask_first_at_the_same_moment_are_all_answered(_time: int) -> None:
+    cache = str(Settings().cache_folder)
+    subprocess.run([sys.executable, "-c", RACE, cache], check=True, timeout=120)
