@@ -47,6 +47,11 @@ def article_id(key: str) -> str:
     return b32encode(hashlib.blake2b(key.encode(errors="surrogatepass"), digest_size=10).digest()).decode().lower()
 
 
+def storable(name: str) -> str:
+    """Return a key or a path as text that can be stored, whatever bytes it is made of."""
+    return name.encode(errors="backslashreplace").decode()
+
+
 def site_of(url: str | None) -> str | None:
     """Return the host that a URL names, without `www.`; None when it names none."""
     try:

@@ -1,50 +1,38 @@
 """Indexing: the catalogue is brought in step with files, and with articles that are given directly.
 
-    files ── read ── clean ── cut ──► drafts ── embed what is new ──► catalogue, a batch a transaction
+    files ── scan ── read ── draft ── embed what is new ──► catalogue, a batch a turn
 
 A file counts as read only in the transaction that holds its last article, so whatever interrupts the work, the next
-run goes on where this one ended.
+run goes on where this one ended. Reading, cutting and embedding need no lock: only committing takes a turn, so that
+any number of writers get along.
 """
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from itertools import chain
+from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
+from os import stat_result
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from searchsvc.articles import Article, Problem, article_id, site_of
-from searchsvc.catalogue import Catalogue, Entry
-from searchsvc.cleaning import clean, clean_line, clean_title, title_from
+from searchsvc.articles import Article, Problem, article_id
+from searchsvc.catalogue import Catalogue, Seen, Space, Writer
+from searchsvc.drafting import CUT, Draft, Drafter, digest_of
 from searchsvc.embedding import Embedder
-from searchsvc.languages import language_of
-from searchsvc.passages import Passage, Splitter
-from searchsvc.readers import read, walk
+from searchsvc.errors import Busy, Unreadable
+from searchsvc.readers import read
+from searchsvc.scanning import File, Kept, Scan, scan
 
-CUT = "1"  # raised whenever cleaning or cutting changes: every file is then read, and every article cut, again
+if TYPE_CHECKING:
+    from searchsvc.feeds import News, Poll
+
 BATCH = 1_536  # passages embedded and committed at a time: about fifteen seconds of work on two cores
+SOON = 5.0  # seconds after which what has come from a feed is committed, though more comes
+IN_DOUBT = 2_000_000_000  # ns: a file changed so shortly before it was read may have changed again within one tick
 
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """An article ready to be recorded: cleaned and cut, with the text to be embedded for each passage."""
-
-    entry: Entry
-    digest: bytes
-    path: str | None
-    passages: tuple[tuple[Passage, str], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """A file read to its end: its size and time when that began, and the articles that it no longer holds."""
-
-    path: str
-    size: int
-    modified_ns: int
-    gone: frozenset[str]
+Turn = Callable[[], AbstractContextManager[None]]
 
 
 @dataclass(slots=True)
@@ -61,39 +49,75 @@ class Report:
     embedded: int = 0
     seconds: float = 0.0
     problems: list[Problem] = field(default_factory=list)
+    kept: list[Kept] = field(default_factory=list)
 
     @property
     def lost(self) -> int:
         """How many articles or files could not be indexed."""
         return sum(problem.lost for problem in self.problems)
 
+    def add(self, other: "Report") -> None:
+        """Count in what another run did."""
+        for one in fields(self):
+            setattr(self, one.name, getattr(self, one.name) + getattr(other, one.name))
+
 
 Progress = Callable[[Report, int, int], None]  # the report so far, files done, files in all
 
 
 class Indexer:
-    """Writes to one catalogue, once; whoever uses it holds the index's writer lock."""
+    """Writes to one catalogue, once; `turn` is held while it commits, and makes searchable what it has committed."""
 
-    def __init__(self, catalogue: Catalogue, embedder: Embedder, splitter: Splitter, article_bytes: int) -> None:
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        space: Space,
+        embedder: Callable[[], Embedder],
+        article_bytes: int,
+        turn: Turn,
+        apart: Path | None = None,
+    ) -> None:
+        """Take a callable for the model, which is not loaded where nothing has changed; no file `apart` is read."""
         self._catalogue = catalogue
-        self._embedder = embedder
-        self._splitter = splitter
+        self._space = space
+        self._load = embedder
         self._article_bytes = article_bytes
+        self._turn = turn
+        self._apart = apart
         self._report = Report()
         self._drafts: dict[str, Draft] = {}
+        self._owned: list[tuple[str, str]] = []  # id and file, in the order in which they were read
         self._ended: list[Ended] = []
+        self._again: set[str] = set()
+        self._read: set[bytes] = set()  # digests of the files that were read
+        self._named: set[str] = set()  # ids of articles whose key is made of their file's name
         self._held = 0
 
-    def files(self, paths: Sequence[Path], progress: Progress) -> Report:
-        """Bring the catalogue in step with the files at these paths; a file that has not changed is not read."""
+    def files(
+        self, roots: Sequence[Path], progress: Progress, *, only: Collection[Path] | None = None, prune: bool = False
+    ) -> Report:
+        """Bring the catalogue in step with the files under these roots, or `only` with these paths of it.
+
+        A file that has not changed is not read. The articles of files that are gone are taken out, unless so many are
+        gone at once that `prune` must confirm it.
+        """
         began = time.monotonic()
-        found = list(self._walk(paths))
-        self._report.files = len(found)
-        for number, (file, key) in enumerate(found):
-            progress(self._report, number, len(found))
-            self._file(file, key, lambda done=number: progress(self._report, done, len(found)))  # type: ignore[misc]
-        self._flush()
-        progress(self._report, len(found), len(found))
+        found = scan(roots, self._catalogue, only=only, prune=prune, apart=self._apart)
+        self._report.files = len(found.files)
+        self._report.problems += found.problems
+        for number, file in enumerate(found.files):
+            progress(self._report, number, len(found.files))
+            said = lambda done=number: progress(self._report, done, len(found.files))  # noqa: E731
+            self._file(file, found.known.get(file.name), said)
+        self._flush([*found.vanished, *self._renamed(found)])
+        while self._again:
+            again, self._again = sorted(self._again), set()
+            for name in again:
+                seen = self._catalogue.seen(name)
+                if seen is not None and (path := Path(name)).exists():
+                    self._file(File(path, name, seen.key or path.name), seen, lambda: None)
+            self._flush()
+        progress(self._report, len(found.files), len(found.files))
         self._report.seconds = time.monotonic() - began
         return self._report
 
@@ -105,37 +129,93 @@ class Indexer:
         self._report.seconds = time.monotonic() - began
         return self._report
 
-    def _walk(self, paths: Sequence[Path]) -> Iterator[tuple[Path, str]]:
-        """Yield each file once, with its key: its path relative to the folder that was named."""
-        seen: set[Path] = set()
-        for path in paths:
-            root = path.resolve()
-            base = root if root.is_dir() else root.parent
-            for found in walk(root):
-                if isinstance(found, Problem):
-                    self._report.problems.append(found)
-                elif found not in seen:
-                    seen.add(found)
-                    yield found, _storable(found.relative_to(base).as_posix())
+    def feed(self, poll: "Poll", progress: Progress) -> Report:
+        """Add or replace what is new in a feed, as it comes: each page may take a second to be fetched.
 
-    def _file(self, file: Path, key: str, flushed: Callable[[], None]) -> None:
-        path = _storable(str(file))
+        An entry counts as seen in the transaction that holds its article, and the feed as asked in the last one.
+        """
+        began = flushed = time.monotonic()
+        seen: list[News] = []
+
+        def record(writer: Writer) -> None:
+            for news in seen:
+                writer.set_entry(poll.url, news.key, news.digest)
+
         try:
-            stat = file.stat()
+            for news in poll:
+                self._report.problems += news.problems
+                self._take([news.article] if news.article else [], None, "", lambda: None)
+                seen.append(news)
+                if time.monotonic() - flushed > SOON:
+                    self._flush(record=record)
+                    flushed = time.monotonic()
+                    seen.clear()
+                    progress(self._report, 0, 1)
+        except Unreadable as fault:
+            self._report.problems.append(Problem(poll.url, fault.message))
+
+        def record_all(writer: Writer) -> None:
+            record(writer)
+            writer.set_feed(poll.url, poll.state)
+
+        self._flush(record=record_all)
+        self._report.seconds = time.monotonic() - began
+        return self._report
+
+    def _renamed(self, found: Scan) -> list[str]:
+        """Return which of the files that would be kept lie under another name now, and report the others."""
+        renamed: list[str] = []
+        for kept in found.kept:
+            moved = [name for name in kept.names if found.known[name].digest in self._read]
+            renamed += moved
+            if len(moved) < kept.gone:
+                self._report.kept.append(replace(kept, gone=kept.gone - len(moved)))
+        return renamed
+
+    @cached_property
+    def _drafter(self) -> Drafter:
+        return Drafter(self._load(), self._space.passage_tokens)
+
+    def _file(self, file: File, known: Seen | None, flushed: Callable[[], None]) -> None:
+        try:
+            before = file.path.stat()
+        except FileNotFoundError:
+            return  # gone since the scan; the next one will see to it
         except OSError:
-            stat = None  # the reader will say what is wrong with it
-        if stat is not None and self._catalogue.file(path) == (stat.st_size, stat.st_mtime_ns, CUT):
-            self._report.unchanged_files += 1
+            before = None  # the reader will say what is wrong with it
+        if before is not None and known is not None and _is_as_known(before, known):
+            self._unchanged(known)
             return
-        before = self._catalogue.ids_from(path)
-        lost = self._report.lost
-        stayed = self._take(read(file, key, self._article_bytes), path, key, flushed)
-        # Where something could not be read, nothing is taken for deleted, and the file is tried again next time.
-        if stat is not None and self._report.lost == lost:
-            self._ended.append(Ended(path, stat.st_size, stat.st_mtime_ns, frozenset(before - stayed)))
+        seen_ns = time.time_ns()
+        digest = _digest_of(file.path)
+        known = self._catalogue.seen(file.name)  # another process may have read it meanwhile
+        same = known is not None and known.size is not None and (known.digest, known.cut) == (digest, CUT)
+        if before is not None and digest is not None and known is not None and same:
+            self._ended.append(Ended(file.name, _seen(known.key, before, seen_ns, digest, known.problems)))
+            self._unchanged(known)
+            return
+        key = (known and known.key) or file.key
+        held = self._catalogue.ids_from(file.name)
+        first = len(self._report.problems)
+        stayed = self._take(read(file.path, key, self._article_bytes), file.name, key, flushed)
+        problems = tuple(self._report.problems[first:])
+        if before is None or digest is None:
+            return
+        self._read.add(digest)
+        if not _is_same(before, file.path):
+            reason = "changed while it was read; it is read again next time"
+            self._report.problems.append(Problem(file.name, reason, lost=False))
+            return
+        # Where something could not be read, nothing is taken for deleted.
+        gone = frozenset() if any(problem.lost for problem in problems) else frozenset(held - stayed)
+        self._ended.append(Ended(file.name, _seen(key, before, seen_ns, digest, problems), gone))
+
+    def _unchanged(self, known: Seen) -> None:
+        self._report.unchanged_files += 1
+        self._report.problems += known.problems
 
     def _take(
-        self, found: Iterable[Article | Problem], path: str | None, file_key: str, flushed: Callable[[], None]
+        self, found: Iterable[Article | Problem], file: str | None, file_key: str, flushed: Callable[[], None]
     ) -> set[str]:
         """Draft what a reader found, flushing whenever there is a batch; return the ids of the articles."""
         ids: set[str] = set()
@@ -143,115 +223,152 @@ class Indexer:
             if isinstance(one, Problem):
                 self._report.problems.append(one)
                 continue
-            ident = self._identity(one.key, path, file_key)
+            ident = self._identity(one.key, file, file_key)
             if ident in ids:
                 reason = f"the key {one.key!r} stands more than once; the last article with it is kept"
-                self._report.problems.append(Problem(path or "the articles given", reason, lost=False))
+                self._report.problems.append(Problem(file or "the articles given", reason, lost=False))
             ids.add(ident)
-            self._draft(one, ident, path)
+            self._draft(one, ident, file)
             if self._held >= BATCH:
                 self._flush()
                 flushed()
         return ids
 
-    def _identity(self, key: str, path: str | None, file_key: str) -> str:
+    def _identity(self, key: str, file: str | None, file_key: str) -> str:
         """Return the id of a key; where two files in different folders have one name, the later gets another id."""
         ident = article_id(key)
-        if path is None or not (key == file_key or key.startswith(f"{file_key}#")):
+        if file is None or not (key == file_key or key.startswith(f"{file_key}#")):
             return ident
+        other = article_id(f"{file}\n{key}")
         held = self._drafts.get(ident)
-        owner = held.path if held else self._catalogue.file_of(ident)
-        return ident if owner is None or owner == path else article_id(f"{path}\n{key}")
+        owner = held.file if held else self._catalogue.file_of(ident)
+        # The other id stays, even when the file that had the name first is gone.
+        ident = other if owner not in {None, file} or self._catalogue.file_of(other) == file else ident
+        self._named.add(ident)
+        return ident
 
-    def _draft(self, article: Article, ident: str, path: str | None) -> None:
-        title = clean_title(article.title)
-        source = article.source or site_of(article.url)
-        given = (
-            CUT,
-            article.key,
-            title,
-            article.text,
-            article.url,
-            source,
-            article.author,
-            article.published,
-            article.language,
-        )
-        digest = hashlib.blake2b(repr(given).encode(), digest_size=16).digest()
-        known = self._catalogue.digests([ident]).get(ident)
-        if known == digest and ident not in self._drafts and self._catalogue.file_of(ident) == path:
+    def _draft(self, article: Article, ident: str, file: str | None) -> None:
+        if ident not in self._drafts and self._catalogue.digests([ident]).get(ident) == digest_of(article):
             self._report.unchanged += 1
+            if file is not None:
+                self._owned.append((ident, file))
             return
-        cleaned = clean(title, article.text)
-        title = title or title_from(cleaned.text)
-        language = article.language or language_of(cleaned.text)
-        heading = self._splitter.heading(title)
-        passages = self._splitter.split(heading, cleaned, language)
-        if not passages:
-            self._report.problems.append(Problem(_place(path, article.key), "no sentence that could be searched"))
+        draft = self._drafter.draft(article, ident, file)
+        if draft is None:
+            where = article.key if file is None else file if file.endswith(article.key) else f"{file}, {article.key}"
+            self._report.problems.append(Problem(where, "no sentence that could be searched"))
             return
-        entry = Entry(
-            row=0,
-            id=ident,
-            key=_storable(article.key),
-            title=title,
-            text=cleaned.text,
-            url=article.url and clean_line(article.url),
-            source=source and clean_line(source),
-            author=article.author and clean_line(article.author),
-            published=article.published,
-            published_from=article.published_from,
-            language=language,
-        )
-        texts = tuple((p, f"{heading}\n{cleaned.text[p.start : p.end]}") for p in passages)
         replaced = self._drafts.get(ident)
-        self._held += len(passages) - (len(replaced.passages) if replaced else 0)
-        self._drafts[ident] = Draft(entry, digest, path, texts)
+        self._held += len(draft.passages) - (len(replaced.passages) if replaced else 0)
+        self._drafts[ident] = draft
+        if file is not None:
+            self._owned.append((ident, file))
 
-    def _flush(self) -> None:
+    def _flush(self, vanished: Sequence[str] = (), record: Callable[[Writer], None] | None = None) -> None:
         """Embed what is new, and commit all drafts and the files that ended with them in one transaction."""
-        found = {
-            _digest(one, text): (draft, one, text) for draft in self._drafts.values() for one, text in draft.passages
-        }
-        known = self._catalogue.has_vectors(found.keys())
-        new = {digest: parts for digest, parts in found.items() if digest not in known}
-        vectors = self._embedder.passages([text for _, _, text in new.values()]).astype(np.float16)
-        texts = [_sentences(draft, passage) for draft, passage, _ in new.values()]
-        likenesses = np.rint(127 * self._embedder.sentences(list(chain.from_iterable(texts)))).astype(np.int8)
-        ends = np.cumsum([len(some) for some in texts])[:-1]
-        sentences = dict(zip(new, np.split(likenesses, ends), strict=True)) if new else {}
-        with self._catalogue.writing() as writer:
-            writer.add_vectors(zip(new, vectors, strict=True), sentences)
-            files = {path: writer.begin_file(path) for path in {d.path for d in self._drafts.values()} if path}
-            for draft in self._drafts.values():
-                passages = [(passage, _digest(passage, text)) for passage, text in draft.passages]
-                replaced = writer.put(draft.entry, draft.digest, files.get(draft.path or ""), passages)
-                self._report.changed += replaced
-                self._report.added += not replaced
-                self._report.passages += len(passages)
-            for ended in self._ended:
-                writer.end_file(ended.path, ended.size, ended.modified_ns, CUT)
-                # One that has moved to another file meanwhile is not gone.
-                gone = [ident for ident in ended.gone if self._catalogue.file_of(ident) == ended.path]
-                self._report.removed += sum(writer.remove(ident) for ident in gone)
-        self._report.embedded += len(new)
-        self._drafts, self._ended, self._held = {}, [], 0
+        if not (self._drafts or self._ended or self._owned or vanished or record):
+            return
+        passages = [(d.entry.text, *passage) for d in self._drafts.values() for passage in d.passages]
+        digests = {digest for *_, digest in passages}
+        known = self._catalogue.has_vectors(digests)
+        new = [self._drafter.embed(passages, known)] if digests - known else []
+        with self._turn():
+            if self._catalogue.space() != self._space:
+                raise Busy("the index has gone over to another model meanwhile", "do it again")
+            if lost := known - self._catalogue.has_vectors(known):
+                new.append(self._drafter.embed(passages, digests - lost))
+            self._give_way()
+            with self._catalogue.writing() as writer:
+                for embedded in new:
+                    writer.add_vectors(embedded.vectors.items(), embedded.sentences)
+                    self._report.embedded += len(embedded.vectors)
+                self._write(writer, vanished)
+                if record is not None:
+                    record(writer)
+        self._drafts, self._owned, self._ended, self._held = {}, [], [], 0
+
+    def _give_way(self) -> None:
+        """Give another id to what has a file's name for its key, where another process was first with the name."""
+        taken = [
+            (ident, draft)
+            for ident, draft in self._drafts.items()
+            if ident in self._named and self._catalogue.file_of(ident) not in {None, draft.file}
+        ]
+        for ident, draft in taken:
+            other = article_id(f"{draft.file}\n{draft.entry.key}")
+            del self._drafts[ident]
+            self._drafts[other] = replace(draft, entry=replace(draft.entry, id=other))
+            self._owned = [(other if (one, file) == (ident, draft.file) else one, file) for one, file in self._owned]
+
+    def _write(self, writer: Writer, vanished: Sequence[str]) -> None:
+        files = {name: writer.begin_file(name) for _, name in self._owned}
+        there = self._catalogue.digests(self._drafts)
+        for ident, draft in self._drafts.items():
+            if there.get(ident) == draft.digest:  # another process was quicker
+                self._report.unchanged += 1
+                continue
+            replaced = writer.put(
+                draft.entry,
+                digest=draft.digest,
+                given=draft.given,
+                file=files.get(draft.file or ""),
+                space=self._space.row,
+                passages=[(passage, digest) for passage, _, digest in draft.passages],
+            )
+            self._report.changed += replaced
+            self._report.added += not replaced
+            self._report.passages += len(draft.passages)
+        for ident, name in self._owned:
+            writer.own(ident, files[name])
+        for ended in self._ended:
+            writer.end_file(ended.name, ended.seen)
+        for name, gone in [(ended.name, ended.gone) for ended in self._ended] + [
+            (name, self._catalogue.ids_from(name)) for name in vanished
+        ]:
+            removed, again = writer.disclaim(name, gone)
+            self._report.removed += removed
+            self._again |= again - {name}
+        for name in vanished:
+            writer.forget_file(name)
+        self._again -= {*vanished}
 
 
-def _sentences(draft: Draft, passage: Passage) -> list[str]:
-    return [draft.entry.text[start:end] for start, end in passage.sentences]
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A file read to its end, as it was when that began, and the ids of the articles that it no longer holds."""
+
+    name: str
+    seen: Seen
+    gone: frozenset[str] = frozenset()
 
 
-def _digest(passage: Passage, text: str) -> bytes:
-    """Return what stands for the text that is embedded of a passage, and for how it falls into sentences."""
-    cuts = [(start - passage.start, end - passage.start) for start, end in passage.sentences]
-    return hashlib.blake2b(f"{cuts}{text}".encode(), digest_size=16).digest()
+def _seen(key: str | None, stat: stat_result, seen_ns: int, digest: bytes | None, problems: Sequence[Problem]) -> Seen:
+    times = (stat.st_mtime_ns, stat.st_ctime_ns, seen_ns)
+    return Seen(key, stat.st_size, *times, digest, CUT, tuple(problems))
 
 
-def _place(path: str | None, key: str) -> str:
-    return key if path is None else path if path.endswith(key) else f"{path}, {key}"
+def _is_as_known(stat: stat_result, known: Seen) -> bool:
+    """Say whether a file surely has not changed, judging by its size and times."""
+    if (stat.st_size, stat.st_mtime_ns, CUT) != (known.size, known.modified_ns, known.cut):
+        return False
+    if known.changed_ns is None or known.seen_ns is None:
+        return True  # recorded by a version that looked no further
+    latest = max(stat.st_mtime_ns, stat.st_ctime_ns)
+    return stat.st_ctime_ns == known.changed_ns and known.seen_ns - latest > IN_DOUBT
 
 
-def _storable(name: str) -> str:
-    """Return a path or a key as text that can be stored, whatever bytes it is made of."""
-    return name.encode(errors="backslashreplace").decode()
+def _is_same(before: stat_result, path: Path) -> bool:
+    try:
+        now = path.stat()
+    except OSError:
+        return False
+    return (before.st_size, before.st_mtime_ns, before.st_ino) == (now.st_size, now.st_mtime_ns, now.st_ino)
+
+
+def _digest_of(path: Path) -> bytes | None:
+    """Return what stands for a file's bytes; None where they cannot be read."""
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16)).digest()
+    except OSError:
+        return None

@@ -1,28 +1,42 @@
 """The library: the one object that every face uses, and the only place where parts are chosen and joined."""
 
 import os
+import shutil
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from searchsvc.articles import Article, Problem
-from searchsvc.catalogue import Catalogue, Entry
+from searchsvc.catalogue import Catalogue, Entry, Space, Version
+from searchsvc.drafting import Drafter
 from searchsvc.embedding import BUNDLED, Embedder, load, locate
 from searchsvc.engines import Filter, Snapshot
 from searchsvc.engines.local import LocalEngine
-from searchsvc.errors import Busy, DamagedIndex, ModelMismatch, NotFound
+from searchsvc.errors import BadInput, Busy, DamagedIndex, ModelMismatch, NoIndex, NotFound, Unwritable
 from searchsvc.indexing import Indexer, Progress, Report
-from searchsvc.passages import Splitter
-from searchsvc.questions import ask
+from searchsvc.moving import Move
+from searchsvc.questions import Question, ask
 from searchsvc.searching import Results, answer
 from searchsvc.settings import Settings
+from searchsvc.verification import Verified, recall
+from searchsvc.watching import Watcher
+
+if TYPE_CHECKING:
+    from searchsvc.fetching import Fetcher
 
 PASSAGE_TOKENS = 160  # see tests/benchmarks/passage_sizes.py
 PATIENCE = 60.0  # seconds that a writer waits for another
+GRACE = timedelta(hours=1)  # for which what is no longer in force is kept, for searches that began before
+RETRY = 5.0  # seconds until what failed for want of room or of a turn is tried again
+LEAST_RECALL = 0.99  # of the dense index against exact search
+POLL = 0.01  # seconds between two looks at the lock
+DEAD_SHARE, DEAD_BYTES = 0.25, 64_000_000  # of the catalogue, both passed: unused space is given back to the disk
 
 Announce = Callable[[str], None]
 
@@ -45,6 +59,27 @@ class Status:
     newest: datetime | None
     undated: int
     sources: tuple[tuple[str, int], ...]
+    unused_bytes: int
+    moving_to: str | None
+
+
+class Served:
+    """An embedding space with its engine, and with its model once that is needed."""
+
+    def __init__(self, space: Space, engine: LocalEngine, load: Callable[[Space], Embedder]) -> None:
+        self.space = space
+        self.engine = engine
+        self._load = load
+        self._loading = threading.Lock()
+        self._embedder: Embedder | None = None
+
+    @property
+    def embedder(self) -> Embedder:
+        """The model, loaded at its first use; raises ModelMismatch when it is not the one that made the space."""
+        with self._loading:
+            if self._embedder is None:
+                self._embedder = self._load(self.space)
+            return self._embedder
 
 
 class Library:
@@ -59,10 +94,9 @@ class Library:
         self.folder = self.settings.index.expanduser().resolve()
         self._announce = announce
         self._opening = threading.Lock()
-        self._loading = threading.RLock()
+        self._serving = threading.Lock()
         self._shown: Snapshot | None = None
-        self._embedder: Embedder | None = None
-        self._engine: LocalEngine | None = None
+        self._served: Served | None = None
         self._catalogue: Catalogue | None = None
 
     # ------------------------------------------------------------------ asking
@@ -89,7 +123,21 @@ class Library:
         """
         allowed = Filter(after, before, as_of or datetime.now(UTC), frozenset(sources), frozenset(languages))
         asked = ask(question, limit=limit, per_article=per_article, max_tokens=max_tokens, allowed=allowed)
-        return answer(asked, self.snapshot(), self.catalogue, self.embedder)
+        for _ in range(2):
+            try:
+                return self._answer(asked)
+            except DamagedIndex:
+                continue  # another catalogue was put in its place at this moment
+        raise Busy(f"the index in {self.folder} is being replaced", "try again in a moment")
+
+    def _answer(self, asked: Question) -> Results:
+        served = self.served
+        return answer(asked, self._snapshot(served), self.catalogue, served.embedder)
+
+    def versions(self, ident: str) -> list[Version]:
+        """Return the texts that an article has had, newest first; raises NotFound."""
+        self.article(ident)
+        return self.catalogue.versions(ident)
 
     def article(self, ident: str) -> Entry:
         """Return the article with this id; raises NotFound."""
@@ -101,61 +149,117 @@ class Library:
     def status(self) -> Status:
         """Return what is indexed; needs neither the model nor the engine."""
         counts = self.catalogue.counts()
-        facts = self.catalogue.facts()
+        space = self.catalogue.space()
         span = self.catalogue.span()
+        making = self.catalogue.space("making")
+        held = LocalEngine.held(self._folder_of(space)) if space else counts.generation
         return Status(
             articles=counts.articles,
             passages=counts.passages,
             generation=counts.generation,
-            pending=counts.generation - min(LocalEngine.held(self.folder / "local"), counts.generation),
+            pending=counts.generation - min(held, counts.generation),
             updated=counts.updated,
-            model=facts.get("model", ""),
+            model=space.model if space else "",
             bytes_on_disk=sum(file.stat().st_size for file in self.folder.rglob("*") if file.is_file()),
             engine="local",
             index=str(self.folder),
-            passage_tokens=int(facts.get("passage_tokens", 0)),
+            passage_tokens=space.passage_tokens if space else 0,
             oldest=span.oldest,
             newest=span.newest,
             undated=span.undated,
             sources=tuple(self.catalogue.sources()),
+            unused_bytes=self.catalogue.unused_bytes()[0],
+            moving_to=f"{making.model}, passages of up to {making.passage_tokens} tokens" if making else None,
         )
 
     def snapshot(self) -> Snapshot:
         """Return the newest searchable state; what is damaged or behind is mended first, unless someone is writing.
 
-        Whoever is writing mends it in the end, and no search waits for that: it gets what was searchable before.
+        Whoever is writing mends it in the end, and no search waits for that, or for room on the disk: it gets what was
+        searchable before.
         """
+        return self._snapshot(self.served)
+
+    def _snapshot(self, served: Served) -> Snapshot:
+        shown: Snapshot | None = None
         try:
-            self._shown = self.engine.snapshot(self.catalogue)
-            if self._shown.generation == self.catalogue.generation():
-                return self._shown
+            shown = self._shown = served.engine.snapshot(self.catalogue)
+            if shown.generation >= self.catalogue.generation():
+                return shown
         except DamagedIndex as damage:
             self._announce(f"Making the search index anew: {damage.message}.")
         try:
             with self._writing(patience=0):
-                self.engine.follow(self.catalogue)
-        except Busy:
-            if self._shown is None:
+                served.engine.follow(self.catalogue)
+        except (Busy, Unwritable):
+            if (shown := shown or self._shown) is None:
                 raise
-            return self._shown
-        self._shown = self.engine.snapshot(self.catalogue)
+            return shown
+        self._shown = served.engine.snapshot(self.catalogue)
         return self._shown
 
     # ------------------------------------------------------------------ changing
 
-    def index(self, paths: Sequence[Path], progress: Progress = lambda _report, _done, _all: None) -> Report:
-        """Bring the index in step with files and folders; raises Busy when another process is writing."""
+    def begin(self) -> None:
+        """Make an empty index where there is none; records what it is made with."""
+        if self.exists and self.catalogue.space() is not None:
+            return
+        model = _name_of(self.settings.model or BUNDLED)
+        embedder = self._load(model)  # before anything is made, in case there is no such model
         with self._writing(create=True):
-            return self._followed(self._indexer().files(paths, progress))
+            if self.catalogue.space() is not None:
+                return
+            facts = (model, embedder.fingerprint, embedder.dimension, self.settings.passage_tokens or PASSAGE_TOKENS)
+            with self.catalogue.writing() as writer:
+                writer.begin_space(*facts, "serving")
+            self.served.engine.follow(self.catalogue)
+
+    def index(
+        self,
+        sources: Sequence[Path | str],
+        progress: Progress = lambda _report, _done, _all: None,
+        *,
+        only: Collection[Path] | None = None,
+        prune: bool = False,
+    ) -> Report:
+        """Bring the index in step with files and folders, or `only` with these paths below them, and with feeds (URLs).
+
+        Articles whose files are gone are taken out; where most of a folder is gone at once, only with `prune`. Where
+        the settings name another model or passage size than the index was made with, all of it is embedded anew first.
+        Raises Busy when another process keeps writing.
+        """
+        self._move(self._wanted())
+        paths, urls = _split(sources)
+        report = self._indexer().files(paths, progress, only=only, prune=prune)
+        for url in urls if only is None else ():
+            report.add(self._ask(url, progress))
+        if report.changed or report.removed:
+            self.tidy()
+        return report
+
+    def watch(self, sources: Sequence[Path | str], stop: threading.Event, told: Callable[[Report], None]) -> None:
+        """Bring the index in step, and keep it so until `stop` is set; `told` hears what each run did.
+
+        What hinders a run, such as a full disk, is announced, and the run is tried again.
+        """
+        paths, urls = _split(sources)
+        roots = [path.resolve() for path in paths]
+        for url in urls:
+            asking = threading.Thread(target=self._keep_asking, args=(url, stop, told), name=url, daemon=True)
+            asking.start()
+        with closing(Watcher(roots, rescan=self.settings.rescan_seconds).changes(stop)) as changes:
+            for changed in changes:
+                self._patiently(lambda only=changed: told(self.index(roots, only=only)), stop)  # type: ignore[misc]
 
     def add(self, articles: Iterable[Article | Problem]) -> Report:
         """Add or replace articles; they are searchable when this returns."""
-        with self._writing(create=True):
-            return self._followed(self._indexer().articles(articles))
+        report = self._indexer().articles(articles)
+        self._catch_up()
+        return report
 
     def remove(self, names: Iterable[str]) -> int:
         """Take articles out, named by key, id or source; return how many. Raises NotFound, changing nothing."""
-        with self._writing():
+        with self._turn():
             idents: list[str] = []
             for name in names:
                 found = self.catalogue.ids_of(name)
@@ -164,22 +268,103 @@ class Library:
                 idents += found
             with self.catalogue.writing() as writer:
                 removed = sum(writer.remove(ident) for ident in dict.fromkeys(idents))
-            self.engine.follow(self.catalogue)
+        self._catch_up()
         return removed
 
-    def rebuild(self) -> None:
-        """Make the search index anew from the catalogue; nothing is embedded again."""
-        with self._writing():
-            self.engine.rebuild(self.catalogue)
+    # ------------------------------------------------------------------ upkeep
 
-    def verify(self) -> list[str]:
-        """Return what is wrong with the index; empty when all is well."""
+    def rebuild(self, progress: Progress = lambda _report, _done, _all: None) -> None:
+        """Make the search index anew from the catalogue.
+
+        Nothing is embedded again, unless the settings name another model or passage size than the index was made with.
+        """
+        wanted = self._wanted()
+        if (
+            self.settings.model
+            and wanted is None
+            and self._load(self.settings.model).fingerprint != self.served.space.fingerprint
+        ):
+            wanted = (self.served.space.model, self.served.space.passage_tokens)
+        if wanted is not None:
+            self._move(wanted, progress)
+            return
+        with self._writing():
+            self.served.engine.rebuild(self.catalogue)
+
+    def verify(self) -> Verified:
+        """Compare the search index with the catalogue, and measure its recall."""
         found = self.catalogue.check()
+        share, sample = None, 0
         try:
-            found += self.engine.check(self.catalogue)
+            found += self.served.engine.check(self.catalogue)
+            share, sample = recall(self.snapshot(), self.catalogue, self.served.space)
+            if share is not None and share < LEAST_RECALL:
+                found.append(f"the dense index finds only {share:.1%} of the nearest passages")
         except DamagedIndex as damage:
             found.append(damage.message)
-        return found
+        return Verified(tuple(found), share, sample)
+
+    def tidy(self, grace: timedelta = GRACE) -> None:
+        """Let go of what has not been in force for a while; past a threshold, give unused space back to the disk."""
+        with self._writing():
+            with self.catalogue.writing() as writer:
+                writer.tidy(datetime.now(UTC) - grace)
+            unused, size = self.catalogue.unused_bytes()
+            if unused > max(DEAD_BYTES, DEAD_SHARE * size):
+                self.catalogue.compact()
+            spaces = {str(space.row) for state in ("serving", "making") if (space := self.catalogue.space(state))}
+            for folder in (self.folder / "local").glob("*"):
+                if folder.name not in spaces:
+                    shutil.rmtree(folder, ignore_errors=True) if folder.is_dir() else folder.unlink(missing_ok=True)
+
+    def backup(self, file: Path) -> None:
+        """Write all that is needed to restore the index into one file, consistent, while searches and writers go on.
+
+        Raises BadInput where the file is there and is something else than a backup.
+        """
+        self.catalogue.copy_to(file)
+
+    def restore(self, file: Path) -> None:
+        """Put the index back to what a backup holds; what was there is lost. Raises BadInput for any other file."""
+        if not Catalogue.is_in(file):
+            raise BadInput(f"{file} is no backup of searchsvc", "searchsvc backup FILE makes one")
+        with self._writing(create=True, sound=False):
+            self._catalogue = Catalogue.restored(file, self._catalogue_file)
+            self._shown = self._served = None
+            self.served.engine.rebuild(self.catalogue)
+
+    def _move(self, wanted: tuple[str, int] | None, progress: Progress = lambda _report, _done, _all: None) -> None:
+        """Embed everything anew with this model and passage size; go on where an earlier move was interrupted."""
+        if wanted is None:
+            return
+        model, tokens = wanted
+        embedder = self._load(model)
+        with self._writing():
+            space = self.catalogue.space("making")
+            if space is None or (space.model, space.fingerprint, space.passage_tokens) != (
+                model, embedder.fingerprint, tokens
+            ):  # fmt: skip
+                with self.catalogue.writing() as writer:
+                    facts = (model, embedder.fingerprint, embedder.dimension, tokens)
+                    space = writer.begin_space(*facts, "making")
+        self._announce(f"Embedding everything anew with {model}, passages of {tokens} tokens; the old index serves.")
+        engine = LocalEngine(self._folder_of(space), space)
+        report = Report()
+
+        def moved(embedded: int) -> None:
+            report.embedded = report.passages = embedded
+            progress(report, 0, 1)
+
+        make_engine = lambda: engine.rebuild(self.catalogue)  # noqa: E731
+        Move(self.catalogue, space, Drafter(embedder, tokens), self._turn, make_engine).run(moved)
+
+    def _wanted(self) -> tuple[str, int] | None:
+        """Return the model and passage size that the settings name, where the index was made with others."""
+        space = self.catalogue.space() if self.exists else None
+        if space is None:
+            return None
+        wanted = (_name_of(self.settings.model or space.model), self.settings.passage_tokens or space.passage_tokens)
+        return None if wanted == (space.model, space.passage_tokens) else wanted
 
     # ------------------------------------------------------------------ parts
 
@@ -197,66 +382,114 @@ class Library:
             return self._catalogue
 
     @property
-    def embedder(self) -> Embedder:
-        """The model, loaded at its first use; raises ModelMismatch when the index was made with another."""
-        with self._loading:
-            if self._embedder is None:
-                facts = self.catalogue.facts()
-                name = self.settings.model or facts.get("model") or BUNDLED
-                cache, device = self.settings.cache_folder, self.settings.device
-                embedder = load(name, device=device, cache=cache, announce=self._announce)
-                if facts.get("fingerprint", embedder.fingerprint) != embedder.fingerprint:
-                    raise ModelMismatch(
-                        f"the index in {self.folder} was made with the model {facts['model']}, not {name}",
-                        "leave out --model, or make another index with --index",
-                    )
-                self._embedder = embedder
-            return self._embedder
+    def served(self) -> Served:
+        """The space that serves, with its engine and model; another once a move is complete. Raises NoIndex."""
+        space = self.catalogue.space()
+        if space is None:
+            raise NoIndex(f"the index in {self.folder} is empty", "searchsvc index PATH… fills it")
+        with self._serving:
+            if self._served is None or self._served.space != space:
+                self._served = Served(space, LocalEngine(self._folder_of(space), space), self._model_of)
+                self._shown = None
+            return self._served
 
     @property
-    def engine(self) -> LocalEngine:
-        """The engine over the catalogue."""
-        with self._loading:
-            if self._engine is None:
-                facts = self.catalogue.facts()
-                dimension = int(facts["dimension"]) if "dimension" in facts else self.embedder.dimension
-                fingerprint = facts.get("fingerprint") or self.embedder.fingerprint
-                self._engine = LocalEngine(self.folder / "local", dimension, fingerprint)
-            return self._engine
+    def embedder(self) -> Embedder:
+        """The model of the space that serves."""
+        return self.served.embedder
 
     @cached_property
     def _catalogue_file(self) -> Path:
         return self.folder / "catalogue.sqlite3"
 
-    def _indexer(self) -> Indexer:
-        facts = self.catalogue.facts()
-        wanted = self.settings.passage_tokens
-        budget = int(facts.get("passage_tokens", wanted or PASSAGE_TOKENS))
-        if wanted not in {0, budget}:
-            raise ModelMismatch(
-                f"the index in {self.folder} was made with passages of {budget} tokens, not {wanted}",
-                "leave out --passage-tokens, or make another index with --index",
-            )
-        if not facts:
-            where = locate(self.settings.model or BUNDLED)
-            name = str(where) if self.settings.model and isinstance(where, Path) else self.settings.model or BUNDLED
-            made_with = {
-                "model": BUNDLED if self.settings.model == BUNDLED else name,
-                "fingerprint": self.embedder.fingerprint,
-                "dimension": str(self.embedder.dimension),
-                "passage_tokens": str(budget),
-            }
-            with self.catalogue.writing() as writer:
-                writer.set_facts(made_with)
-        splitter = Splitter(self.embedder.tokenizer, budget=budget, longest=self.embedder.longest)
-        return Indexer(self.catalogue, self.embedder, splitter, self.settings.article_bytes)
+    def _folder_of(self, space: Space) -> Path:
+        return self.folder / "local" / str(space.row)
 
-    def _followed(self, report: Report) -> Report:
-        self.engine.follow(self.catalogue)
-        return report
+    def _load(self, model: str) -> Embedder:
+        cache, device = self.settings.cache_folder, self.settings.device
+        return load(model, device=device, cache=cache, announce=self._announce)
+
+    def _model_of(self, space: Space) -> Embedder:
+        embedder = self._load(space.model)
+        if embedder.fingerprint != space.fingerprint:
+            raise ModelMismatch(
+                f"the index in {self.folder} was made with another model of the name {space.model}",
+                f"searchsvc rebuild --model {space.model} embeds everything anew",
+            )
+        return embedder
+
+    def _indexer(self) -> Indexer:
+        self.begin()
+        served = self.served
+        return Indexer(
+            self.catalogue,
+            served.space,
+            lambda: served.embedder,
+            self.settings.article_bytes,
+            self._turn,
+            apart=self.folder,
+        )
+
+    def _ask(self, url: str, progress: Progress) -> Report:
+        """Take over what is new in a feed."""
+        from searchsvc.feeds import Poll
+
+        poll = Poll(
+            url,
+            self.catalogue.feed(url),
+            lambda key: self.catalogue.entry_of(url, key),
+            self._fetcher,
+            self.settings.article_bytes,
+            now=datetime.now(UTC),
+            interval=timedelta(minutes=self.settings.feed_minutes),
+        )
+        return self._indexer().feed(poll, progress)
+
+    def _keep_asking(self, url: str, stop: threading.Event, told: Callable[[Report], None]) -> None:
+        """Ask a feed whenever it may be asked again."""
+        self.begin()
+        while not stop.is_set():
+            due = self.catalogue.feed(url).next_at
+            wait = (due - datetime.now(UTC)).total_seconds() if due else 0.0
+            # Never long, so that a clock set back delays nothing for longer than that.
+            if wait > 0:
+                stop.wait(min(wait, 60.0))
+                continue
+            self._patiently(lambda: told(self._ask(url, lambda _report, _done, _all: None)), stop)
+
+    def _patiently(self, run: Callable[[], None], stop: threading.Event) -> None:
+        """Do something that others, or a full disk, may hinder, until it is done or `stop` is set."""
+        while not stop.is_set():
+            try:
+                run()
+                break
+            except (Busy, Unwritable) as hindrance:
+                self._announce(f"{hindrance.message}; trying again in {RETRY:g} seconds.")
+                stop.wait(RETRY)
+
+    @cached_property
+    def _fetcher(self) -> "Fetcher":
+        from searchsvc.fetching import Fetcher
+
+        return Fetcher(private=self.settings.private_networks == "allow")
+
+    def _catch_up(self) -> None:
+        """Wait until this process finds what it has just committed."""
+        target = self.catalogue.generation()
+        while self.snapshot().generation < target:
+            time.sleep(0.005)
 
     @contextmanager
-    def _writing(self, *, create: bool = False, patience: float | None = None) -> Iterator[None]:
+    def _turn(self) -> Iterator[None]:
+        """Hold the writer lock for one commit, and make it searchable."""
+        with self._writing():
+            yield
+            served = self.served
+            if LocalEngine.held(self._folder_of(served.space)) != self.catalogue.generation():
+                served.engine.follow(self.catalogue)
+
+    @contextmanager
+    def _writing(self, *, create: bool = False, sound: bool = True, patience: float | None = None) -> Iterator[None]:
         """Hold the writer lock of this index; raises Busy when another process keeps it too long."""
         from filelock import FileLock, Timeout
 
@@ -265,9 +498,10 @@ class Library:
         else:
             self.catalogue  # noqa: B018  says so where there is no index, before anything is made
         holder = self.folder / "writer.pid"
-        lock = FileLock(self.folder / "writer.lock", timeout=PATIENCE if patience is None else patience)
+        patience = PATIENCE if patience is None else patience
+        lock = FileLock(self.folder / "writer.lock", timeout=patience)
         try:
-            lock.acquire()
+            lock.acquire(poll_interval=POLL)
         except Timeout:
             try:
                 who = f"process {holder.read_text(encoding='utf-8').strip()}"
@@ -276,9 +510,24 @@ class Library:
             raise Busy(f"{who} is writing to the index in {self.folder}", "try again when it has finished") from None
         try:
             holder.write_text(str(os.getpid()), encoding="utf-8")
-            if create and not self.exists:
+            if create and sound and not self.exists:
                 self._catalogue = Catalogue(self._catalogue_file, create=True)
             yield
+        except OSError as error:
+            said = f"the index in {self.folder} cannot be written: {error.strerror or error}"
+            raise Unwritable(said, "make room, or see who owns the folder") from error
         finally:
             holder.unlink(missing_ok=True)
             lock.release()
+
+
+def _name_of(model: str) -> str:
+    """Return the name under which an index remembers a model: the bundled one's, a folder's path, or a hub's name."""
+    where = locate(model)
+    return str(where) if model != BUNDLED and isinstance(where, Path) else model
+
+
+def _split(sources: Iterable[Path | str]) -> tuple[list[Path], list[str]]:
+    """Return the paths among the sources, and the URLs."""
+    urls = [one for one in sources if isinstance(one, str)]
+    return [one for one in sources if isinstance(one, Path)], urls

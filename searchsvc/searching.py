@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from searchsvc.catalogue import Catalogue, Entry, Found
 from searchsvc.embedding import Embedder
 from searchsvc.engines import Snapshot
+from searchsvc.errors import DamagedIndex
 from searchsvc.passages import Span
 from searchsvc.questions import Question
 from searchsvc.ranking import Ranked, best_sentence, fuse, group, told, word_weights
@@ -71,12 +72,17 @@ class Results:
 
 
 def answer(question: Question, snapshot: Snapshot, catalogue: Catalogue, embedder: Embedder) -> Results:
-    """Answer a question from one snapshot of the engine and the texts in the catalogue."""
+    """Answer a question from one snapshot of the engine and the texts in the catalogue.
+
+    Raises DamagedIndex where the catalogue has been replaced by another since the snapshot was taken.
+    """
     began = time.perf_counter()
     dense = snapshot.dense(embedder.question(question.text), CANDIDATES, question.allowed)
     lexical = snapshot.lexical(question.words, CANDIDATES, question.allowed)
     ranked = group(fuse(dense, lexical), question.limit + SPARE, question.per_article)
     with catalogue.reading():
+        if catalogue.stamp(snapshot.generation) != snapshot.stamp:
+            raise DamagedIndex("the index is being replaced")
         passages = catalogue.passages(one.row for one in ranked)
         entries = catalogue.articles({one.article for one in ranked})
         sentences = catalogue.sentence_vectors(one.row for one in ranked)

@@ -42,6 +42,23 @@ class Settings:
     host: str = field(default="127.0.0.1", metadata={"help": "address that `serve` listens on"})
     port: int = field(default=8000, metadata={"help": "port that `serve` listens on", "range": (0, 65535)})
 
+    workers: int = field(default=1, metadata={"help": "processes that `serve` answers with", "range": (1, 64)})
+    watch: str = field(
+        default="",
+        metadata={"help": "files, folders and feeds that `serve` keeps the index in step with, quoted as for a shell"},
+    )
+    rescan_seconds: int = field(
+        default=60,
+        metadata={"help": "`watch`: all files are looked at again after so many seconds", "range": (1, 86400)},
+    )
+    feed_minutes: int = field(
+        default=15, metadata={"help": "`watch`: feeds are asked again after so many minutes", "range": (1, 1440)}
+    )
+    private_networks: str = field(
+        default="refuse",
+        metadata={"help": "feeds and pages on private networks: refuse or allow", "choices": ("refuse", "allow")},
+    )
+
     def __post_init__(self) -> None:
         for one in fields(self):
             value = getattr(self, one.name)
@@ -68,6 +85,11 @@ class Settings:
             except ValueError:
                 raise BadInput(f"{variable} must be a whole number, not {environment[variable]!r}") from None
         return cls(**given)  # type: ignore[arg-type]
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment variables that give another process these settings."""
+        chosen = ((one.name, getattr(self, one.name), one.default) for one in fields(self))
+        return {PREFIX + name.upper(): str(value) for name, value, default in chosen if value != default}
 
     @property
     def cache_folder(self) -> Path:

@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from searchsvc.catalogue import Catalogue, Entry
+from searchsvc.catalogue import Catalogue, Entry, Space
 from searchsvc.embedding import Vectors
 from searchsvc.library import Library
 from searchsvc.passages import Passage
@@ -93,9 +93,12 @@ class Shelf:
     path: Path
     dimension: int = 16
     catalogue: Catalogue = field(init=False)
+    space: Space = field(init=False)
 
     def __post_init__(self) -> None:
         self.catalogue = Catalogue(self.path, create=True)
+        with self.catalogue.writing() as writer:
+            self.space = writer.begin_space("by hand", "by hand", self.dimension, 160, "serving")
 
     def vector(self, text: str) -> Vectors:
         rng = np.random.default_rng(int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little"))
@@ -112,7 +115,14 @@ class Shelf:
                 digest = hashlib.blake2b(f"{ident} {text}".encode(), digest_size=16).digest()
                 writer.add_vectors([(digest, self.vector(f"{ident} {text}").astype(np.float16))])
                 passage = Passage(0, len(text), ((0, len(text)),))
-                writer.put(entry_of(ident, text, **facts), digest, None, [(passage, digest)])
+                writer.put(
+                    entry_of(ident, text, **facts),
+                    digest=digest,
+                    given=digest,
+                    file=None,
+                    space=self.space.row,
+                    passages=[(passage, digest)],
+                )
 
     def remove(self, *idents: str) -> None:
         with self.catalogue.writing() as writer:

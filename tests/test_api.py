@@ -122,7 +122,17 @@ def test_a_question_is_answered_with_the_sentence_that_says_it(client: httpx.Cli
     assert said["index"]["articles"] == 1
     assert said["index"]["pending"] == 0
     hit = said["hits"][0]
-    assert list(hit) == ["rank", "score", "article", "passage", "answer", "highlights", "also_in", "why"]
+    assert list(hit) == [
+        "rank",
+        "score",
+        "article",
+        "passage",
+        "answer",
+        "highlights",
+        "also_in",
+        "text_newer_than_as_of",
+        "why",
+    ]
     assert hit["rank"] == 1
     assert hit["article"]["key"] == "000_de6a2ec9b66b9b61.txt"
     assert hit["answer"]["text"].startswith(ANSWER)
@@ -273,6 +283,8 @@ def test_an_article_is_added_found_changed_and_deleted(client: httpx.Client) -> 
         "published": "2024-03-04T23:00:00Z",
         "published_from": "given",
         "language": "en",
+        "version": 1,
+        "revised": None,
     }
     assert hit["answer"]["text"] == "Sushi chefs in Tokyo have begun serving tuna grown in laboratories."
 
@@ -281,6 +293,15 @@ def test_an_article_is_added_found_changed_and_deleted(client: httpx.Client) -> 
     ).json()
     assert (again["added"], again["changed"], again["ids"]) == (0, 1, [ident])
     assert client.get(f"/articles/{ident}").json()["text"] == "Chefs have stopped serving cultured tuna at all."
+
+    asked = {"q": "chefs stopped serving cultured tuna"}
+    hit = client.get("/search", params={**asked, "as_of": "2024-06-01"}).json()["hits"][0]
+    assert (hit["article"]["version"], hit["text_newer_than_as_of"]) == (2, True)
+    hit = client.get("/search", params=asked).json()["hits"][0]
+    assert (hit["article"]["version"], hit["text_newer_than_as_of"]) == (2, False)
+    versions = client.get(f"/articles/{ident}/versions").json()["versions"]
+    assert [one["text"] for one in versions] == ["Chefs have stopped serving cultured tuna at all.", SUSHI["text"]]
+    assert versions[0]["since"] == versions[1]["until"] == hit["article"]["revised"]
 
     gone = client.delete(f"/articles/{ident}")
     assert (gone.status_code, gone.content) == (204, b"")
@@ -573,12 +594,9 @@ def test_a_server_without_an_index_waits_for_one(settings: Settings, tmp_path: P
 
 
 def test_serve_says_where_it_listens_and_exits_with_1_where_it_cannot(settings: Settings) -> None:
-    script = "import sys; from pathlib import Path; from searchsvc import Library, Settings; "
-    script += "from searchsvc.faces.api import serve; "
-    script += "serve(Library(Settings(index=Path(sys.argv[1]))), '127.0.0.1', int(sys.argv[2]))"
-
     def command(port: int) -> list[str]:
-        return [sys.executable, "-c", script, str(settings.index / "none"), str(port)]
+        index = str(settings.index / "none")
+        return [sys.executable, "-m", "searchsvc", "serve", "--index", index, "--port", str(port)]
 
     first = subprocess.Popen(command(0), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
@@ -614,6 +632,9 @@ def test_the_document_names_every_operation_and_parameter(client: httpx.Client) 
         ("/articles/{id}", "get"): "get_article",
         ("/articles/{id}", "delete"): "delete_article",
         ("/articles", "post"): "add_articles",
+        ("/articles/{id}/versions", "get"): "article_versions",
+        ("/reindex", "post"): "reindex",
+        ("/jobs/{id}", "get"): "get_job",
         ("/status", "get"): "status",
     }
     parameters = {one["name"]: one for one in document["paths"]["/search"]["get"]["parameters"]}
@@ -652,6 +673,7 @@ def test_answers_have_the_fields_that_the_document_says(client: httpx.Client, su
     same(client.get("/search", params={"q": QUESTION, "explain": True}).json(), of("Answer"))
     same(client.get("/status").json(), of("State"))
     same(client.get(f"/articles/{sushi}?around=0-5").json(), of("WholeArticle"))
+    same(client.get(f"/articles/{sushi}/versions").json(), of("Versions"))
     same(client.post("/articles", json=SUSHI).json(), of("AddReport"))
     same(client.get("/nope").json(), of("Refusal"))
 

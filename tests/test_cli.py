@@ -190,7 +190,8 @@ def test_json_is_one_document_with_the_fields_of_the_contract(building):
     assert (found["query"], found["as_of"]) == (QUESTION, "2026-01-31T23:59:59Z")
     assert found["index"].keys() == {"generation", "articles", "passages", "updated", "pending"}
     (hit,) = found["hits"]
-    assert hit.keys() == {"rank", "score", "article", "passage", "answer", "highlights", "also_in", "why"}
+    assert hit.keys() == {"rank", "score", "article", "passage", "answer", "highlights", "also_in",
+                          "text_newer_than_as_of", "why"}  # fmt: skip
     assert hit["article"]["key"] == "000_de6a2ec9b66b9b61.txt"
     assert hit["answer"]["text"].startswith(ANSWER)
     offset = hit["answer"]["start"] - hit["passage"]["start"]
@@ -292,7 +293,9 @@ def _read(end):
         return b""
 
 
-@pytest.mark.parametrize("command", [["search", "x"], ["status"], ["verify"], ["rebuild"], ["rm", "x"]])
+@pytest.mark.parametrize(
+    "command", [["search", "x"], ["status"], ["verify"], ["rebuild"], ["rm", "x"], ["backup", "x"]]
+)
 def test_without_index_and_seeds_the_exit_code_is_3(tmp_path, command):
     done = run(*command, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (3, "")
@@ -304,7 +307,9 @@ def test_without_index_and_seeds_the_exit_code_is_3(tmp_path, command):
     "arguments",
     [
         [],
-        ["watch"],
+        ["frobnicate"],
+        ["watch", "there/is/no/such/path"],
+        ["backup"],
         ["search"],
         ["search", " "],
         ["search", "x", "--limit", "0"],
@@ -370,16 +375,92 @@ def test_status_tells_what_is_indexed(built):
 def test_articles_are_taken_out_by_key_and_a_damaged_index_is_found_and_made_anew(built, tmp_path):
     shutil.copytree(built / "index", tmp_path / "index")
     assert run("rm", "ferry-1", "Evening Post", cwd=tmp_path).stdout == "2 articles taken out.\n"
-    assert run("verify", cwd=tmp_path).stdout == "all is well\n"
+    told = "All is well: catalogue, FAISS and tantivy hold the same passages.\n"
+    assert run("verify", cwd=tmp_path).stdout == told + "recall@10 of the dense index, 4 vectors: 1.0000\n"
+    well = json.loads(run("verify", "--json", cwd=tmp_path).stdout)
+    assert well == {"well": True, "problems": [], "recall_at_10": 1.0, "sample": 4}
     for file in (tmp_path / "index" / "local").rglob("*"):
         if file.is_file():
             file.write_bytes(b"damage")
     done = run("verify", "--json", cwd=tmp_path)
     assert done.returncode == 1
-    assert json.loads(done.stdout)["well"] is False
-    assert done.stderr.startswith("searchsvc: ")
-    assert run("rebuild", cwd=tmp_path).returncode == 0
+    found = json.loads(done.stdout)
+    assert (found["well"], found["recall_at_10"], found["sample"]) == (False, None, 0)
+    assert found["problems"] == ["lexical.json cannot be read: Expecting value: line 1 column 1 (char 0)"]
+    said = "searchsvc: 1 wrong with the index; searchsvc rebuild makes its search files anew\n"
+    assert done.stderr == said
+    done = run("rebuild", cwd=tmp_path)
+    assert done.returncode == 0
+    assert re.fullmatch(r"The search files were made anew: \d+ passages\.\n", done.stdout)
     assert run("verify", cwd=tmp_path).returncode == 0
+
+
+def test_a_backup_is_written_while_it_is_searched_and_puts_everything_back(built, tmp_path):
+    shutil.copytree(built / "index", tmp_path / "index")
+    before = json.loads(run("status", "--json", cwd=tmp_path).stdout)
+    done = run("backup", "saved", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    size = r"\d\.\d MB"
+    assert re.fullmatch(
+        rf"saved holds the whole index \({size}\); searchsvc restore saved puts it back\.\n", done.stdout
+    )
+    told = json.loads(run("backup", "saved", "--json", cwd=tmp_path).stdout)
+    assert told == {"file": "saved", "bytes": (tmp_path / "saved").stat().st_size}
+    run("rm", "ferry-1", "Evening Post", cwd=tmp_path)
+    done = run("restore", "saved", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("6 articles restored, as of ")
+    after = json.loads(run("status", "--json", cwd=tmp_path).stdout)
+    changing = {"bytes_on_disk", "unused_bytes"}
+    assert {name: after[name] for name in after.keys() - changing} == {
+        name: before[name] for name in before.keys() - changing
+    }
+    assert run("verify", cwd=tmp_path).returncode == 0
+    assert json.loads(run("restore", "saved", "--index", "other", "--json", cwd=tmp_path).stdout)["articles"] == 6
+    (tmp_path / "note").write_text("not a backup", encoding="utf-8")
+    for arguments in (["backup", "note"], ["restore", "note"], ["restore", "nowhere"]):
+        done = run(*arguments, cwd=tmp_path)
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert (tmp_path / "note").read_text(encoding="utf-8") == "not a backup"
+
+
+def test_what_is_gone_from_a_folder_is_kept_until_it_is_pruned(tmp_path):
+    news = tmp_path / "news"
+    news.mkdir()
+    for name in "abc":
+        (news / f"{name}.txt").write_text(f"Headline {name}\n\nIt rained in {name}.", encoding="utf-8")
+    assert run("index", "news", cwd=tmp_path).returncode == 0
+    for name in "ab":
+        (news / f"{name}.txt").unlink()
+    done = run("index", "news", cwd=tmp_path)
+    assert (done.returncode, done.stdout[:31]) == (4, "Nothing has changed in 1 file (")
+    said = f"{news}: 2 of 3 files are gone; what they held is kept. If that is right: searchsvc index --prune {news}"
+    assert "".join(done.stderr.split()) == "".join(said.split())
+    done = run("index", "news", "--json", cwd=tmp_path)
+    report = json.loads(done.stdout)
+    assert (done.returncode, report["kept"]) == (4, [{"folder": str(news), "gone": 2, "known": 3}])
+    assert report.keys() >= {"files", "unchanged_files", "added", "changed", "unchanged", "removed", "passages",
+                             "embedded", "seconds", "problems", "kept"}  # fmt: skip
+    done = run("index", "--prune", str(news), cwd=tmp_path)
+    assert (done.returncode, done.stderr, done.stdout[:22]) == (0, "", "2 articles removed in ")
+    shutil.rmtree(news)
+    assert run("index", "news", cwd=tmp_path).returncode == 2
+    assert json.loads(run("status", "--json", cwd=tmp_path).stdout)["articles"] == 1
+    done = run("index", "--prune", str(news), cwd=tmp_path)
+    assert (done.returncode, done.stderr, done.stdout[:21]) == (0, "", "1 article removed in ")
+
+
+def test_another_passage_size_embeds_anew_and_is_kept_from_then_on(built, tmp_path):
+    shutil.copytree(built / "index", tmp_path / "index")
+    done = run("rebuild", "--passage-tokens", "64", cwd=tmp_path)
+    assert done.returncode == 0
+    assert re.fullmatch(r"The search files were made anew: \d+ passages\.\n", done.stdout)
+    said = "Embedding everything anew with all-MiniLM-L6-v2, passages of 64 tokens; the old index serves."
+    assert " ".join(done.stderr.split()) == said
+    assert json.loads(run("status", "--json", cwd=tmp_path).stdout)["passage_tokens"] == 64
+    assert run("verify", cwd=tmp_path).returncode == 0
+    (hit, *_) = json.loads(run("search", "ferry to Hull", "--json", cwd=tmp_path).stdout)["hits"]
+    assert hit["article"]["key"] in {"ferry-1", "ferry-2"}
 
 
 def test_what_was_committed_is_kept_when_stopped(tmp_path):

@@ -6,10 +6,14 @@ Each test is given its engine by `make_engine`; another engine joins by one more
 import json
 import math
 import os
+import random
 import re
 import shutil
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,14 +21,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from searchsvc.catalogue import Catalogue, Entry, Writer
 from searchsvc.engines import Engine, Filter, Snapshot
-from searchsvc.engines.local import LocalEngine, dense, ledger
+from searchsvc.engines.local import LocalEngine, LocalSnapshot, dense, ledger, lexical
 from searchsvc.errors import DamagedIndex
 from searchsvc.library import Library
+from searchsvc.passages import Passage
 from searchsvc.questions import ask
 
-DIMENSION = 16
-ENGINES = {"local": lambda folder: LocalEngine(folder, DIMENSION, "model")}
+ENGINES = {"local": LocalEngine}
 ANY = Filter()
 DAY = datetime(2024, 6, 18, 12, tzinfo=UTC)
 TICK = timedelta(microseconds=1)
@@ -33,9 +38,9 @@ Shelf = Any  # see conftest
 
 
 @pytest.fixture(params=ENGINES)
-def make_engine(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Engine]:
+def make_engine(request: pytest.FixtureRequest, tmp_path: Path, shelf: Shelf) -> Callable[[], Engine]:
     """Make an engine over the one folder of this test, as a process of its own would."""
-    return lambda: ENGINES[request.param](tmp_path / "local")
+    return lambda: ENGINES[request.param](tmp_path / "local", shelf.space)
 
 
 @pytest.fixture
@@ -72,7 +77,7 @@ def both(shelf: Shelf, snapshot: Snapshot, allowed: Filter = ANY) -> set[str]:
 def by_hand(shelf: Shelf, vector: np.ndarray, k: int, let: Callable[[int], bool]) -> tuple[list[int], list[float]]:
     """Search all vectors of the catalogue one by one; articles' rows and passages' rows are the same on a shelf."""
     added, _ = shelf.catalogue.changes(0, shelf.catalogue.generation())
-    rows = shelf.catalogue.rows(added)
+    rows = shelf.catalogue.rows(added, shelf.space.row)
     kept = np.array([let(row) for row in rows.articles.tolist()], bool)
     cosines = rows.vectors[kept].astype(np.float32) @ vector
     best = np.argsort(-cosines, kind="stable")[:k]
@@ -437,6 +442,274 @@ def test_an_old_snapshot_keeps_answering_unchanged_while_files_are_replaced(
     assert (old.generation, old.passages, old.articles) == (20, 20, 20)
 
 
+def test_an_old_snapshot_finds_what_was_replaced_and_it_can_still_be_read(shelf: Shelf, engine: Engine) -> None:
+    row = shelf.put("a", "news of floods")
+    shelf.put("b", "news of storms")
+    old = followed(engine, shelf)
+    for number in range(10):
+        shelf.put("a", f"news of fires {number}")
+        assert spoken(shelf, followed(engine, shelf), "floods") == []
+    (best,) = old.dense(shelf.vector("a news of floods"), 1, ANY).rows.tolist()
+    assert old.lexical(words("floods"), 9, ANY).rows.tolist() == [best]
+    found = shelf.catalogue.passages([best])[best]
+    assert (found.article, shelf.catalogue.articles([row])[row].text) == (row, "news of floods")
+    with shelf.catalogue.writing() as writer:
+        writer.tidy(datetime.now(UTC) + timedelta(days=1))
+    assert shelf.catalogue.passages([best]) == {}
+    assert both(shelf, engine.snapshot(shelf.catalogue)) == {"a", "b"}
+
+
+class Model:
+    """What a library holds, in plain Python: the texts of each article's passages; filled at random."""
+
+    def __init__(self, shelf: Shelf, seed: int) -> None:
+        self.shelf = shelf
+        self.held: dict[str, list[str]] = {}
+        self.rng = random.Random(seed)
+
+    def step(self) -> None:
+        """Add, change or remove a few articles of no to three passages, in one transaction."""
+        with self.shelf.catalogue.writing() as writer:
+            for _ in range(self.rng.randint(1, 5)):
+                ident = f"a{self.rng.randrange(60)}"
+                if self.rng.random() < 0.3:
+                    assert writer.remove(ident) == (self.held.pop(ident, None) is not None)
+                else:
+                    texts = [" ".join(self.rng.choices(WORDS, k=6)) for _ in range(self.rng.randint(0, 3))]
+                    self._put(writer, ident, texts)
+                    self.held[ident] = texts
+
+    def _put(self, writer: Writer, ident: str, texts: list[str]) -> None:
+        body, cut = "\n".join(texts), []
+        for text in texts:
+            start = cut[-1][0].end + 1 if cut else 0
+            cut.append((Passage(start, start + len(text), ((start, start + len(text)),)), text.encode()))
+        writer.add_vectors((text.encode(), self.shelf.vector(text).astype(np.float16)) for text in texts)
+        facts = {"digest": body.encode(), "given": body.encode(), "file": None, "space": self.shelf.space.row}
+        writer.put(bare(ident, body), passages=cut, **facts)
+
+    def rows(self) -> dict[int, str]:
+        """Return the text of each passage by its row."""
+        catalogue = self.shelf.catalogue
+        return {
+            one.row: text
+            for ident, texts in self.held.items()
+            for one, text in zip(catalogue.passages_of(self.shelf.row(ident), 1), texts, strict=True)
+        }
+
+
+def bare(ident: str, text: str) -> Entry:
+    return Entry(0, ident, ident, "", text, None, None, None, None, None, None)
+
+
+WORDS = [f"word{letter}" for letter in "bcdfghjklm"]
+
+
+def said(snapshot: LocalSnapshot, vector: np.ndarray) -> tuple[list[int], list[int], list[list[int]]]:
+    """Return everything that a snapshot finds: by vector in order, and by each word."""
+    by_word = [sorted(snapshot.lexical((word,), 999, ANY).rows.tolist()) for word in WORDS]
+    return snapshot.rows().tolist(), snapshot.dense(vector, 999, ANY).rows.tolist(), by_word
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_after_any_steps_a_snapshot_is_what_one_taken_from_scratch_is(
+    shelf: Shelf, make_engine: Callable[[], Engine], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    monkeypatch.setattr(dense, "FRESH_MOST", 25)
+    model, vector = Model(shelf, seed), shelf.vector("q")
+    writer, reader = make_engine(), make_engine()
+    held = []
+    for number in range(90):
+        model.step()
+        writer.follow(shelf.catalogue)
+        if model.rng.random() < 0.3:
+            continue  # the next snapshot takes over several steps at once
+        snapshot = reader.snapshot(shelf.catalogue)
+        rows = model.rows()
+        cosines = [shelf.vector(text).astype(np.float16).astype(np.float32) @ vector for text in rows.values()]
+        by_word = [sorted(row for row, text in rows.items() if word in text) for word in WORDS]
+        found = said(snapshot, vector)
+        assert (found[0], sorted(found[1]), found[2]) == (sorted(rows), sorted(rows), by_word)
+        np.testing.assert_allclose(snapshot.dense(vector, 999, ANY).scores, sorted(cosines)[::-1], atol=1e-5)
+        assert (snapshot.passages, snapshot.articles) == (len(rows), sum(map(bool, model.held.values())))
+        if number % 15 == 0:
+            assert said(make_engine().snapshot(shelf.catalogue), vector)[0::2] == found[0::2]
+            held.append((snapshot, found))
+    scratch = LocalEngine(tmp_path / "scratch", shelf.space)
+    assert said(followed(scratch, shelf), vector)[0::2] == said(writer.snapshot(shelf.catalogue), vector)[0::2]
+    assert [said(snapshot, vector) for snapshot, _ in held] == [found for _, found in held]
+    assert reader.check(shelf.catalogue) == []
+
+
+def test_while_both_indexes_are_made_anew_nothing_is_found_twice(
+    shelf: Shelf, make_engine: Callable[[], Engine], tmp_path: Path
+) -> None:
+    shelf.put("a", "news")
+    followed(make_engine(), shelf)
+    shelf.put("b", "news")
+    shelf.put("a", "other news")
+    dense.write(tmp_path / "local", shelf.catalogue, shelf.space)  # the first half of a rebuild
+    reader = make_engine()
+    assert reader.snapshot(shelf.catalogue).generation == 1
+    make_engine().follow(shelf.catalogue)
+    snapshot = reader.snapshot(shelf.catalogue)
+    assert sorted(snapshot.dense(shelf.vector("q"), 9, ANY).rows.tolist()) == [2, 3]
+    assert snapshot.passages == 2
+
+
+def test_two_spaces_side_by_side_do_not_see_each_other(shelf: Shelf, tmp_path: Path) -> None:
+    shelf.put_all([("a", "news of floods", {}), ("b", "news of fires", {})])
+    with shelf.catalogue.writing() as writer:
+        other = writer.begin_space("other", "other", 3, 80, "making")
+        writer.add_vectors([(b"other", np.array([1, 0, 0], np.float16))])
+        writer.add_passages(shelf.row("a"), other.row, [(Passage(8, 14, ((8, 14),)), b"other")])
+    first, second = LocalEngine(tmp_path / "1", shelf.space), LocalEngine(tmp_path / "2", other)
+    assert followed(first, shelf).rows().tolist() == [1, 2]
+    assert followed(second, shelf).rows().tolist() == [3]
+    assert spoken(shelf, first.snapshot(shelf.catalogue), "news") == ["a", "b"]
+    assert spoken(shelf, second.snapshot(shelf.catalogue), "news") == []
+    assert spoken(shelf, second.snapshot(shelf.catalogue), "floods") == ["a"]
+    found = second.snapshot(shelf.catalogue).dense(np.array([1, 0, 0], np.float32), 9, ANY)
+    assert (found.rows.tolist(), found.scores.tolist()) == ([3], [1.0])
+    assert (first.check(shelf.catalogue), second.check(shelf.catalogue)) == ([], [])
+    shelf.remove("a")
+    assert [followed(engine, shelf).rows().tolist() for engine in (first, second)] == [[2], []]
+
+
+def test_while_one_thread_opens_a_newer_state_the_others_get_the_one_before(shelf: Shelf, engine: Engine) -> None:
+    shelf.put("a", "news")
+    before = followed(engine, shelf)
+    shelf.put("b", "news")
+    engine.follow(shelf.catalogue)
+    reached, go_on = threading.Event(), threading.Event()
+
+    class Slow(Catalogue):
+        def changes(self, after: int, upto: int) -> tuple[list[int], list[int]]:
+            reached.set()
+            go_on.wait(30)
+            return super().changes(after, upto)
+
+    opened: list[Snapshot] = []
+    thread = threading.Thread(target=lambda: opened.append(engine.snapshot(Slow(shelf.path))))
+    thread.start()
+    try:
+        assert reached.wait(30)
+        assert engine.snapshot(shelf.catalogue) is before
+    finally:
+        go_on.set()
+        thread.join(30)
+    assert engine.snapshot(shelf.catalogue) is opened[0]
+    assert both(shelf, opened[0]) == {"a", "b"}
+
+
+def lexical_folders(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if path.is_dir())
+
+
+def test_a_lexical_index_with_too_much_that_is_gone_is_made_anew_beside_the_old_one(
+    shelf: Shelf, make_engine: Callable[[], Engine], tmp_path: Path
+) -> None:
+    shelf.put_all([(f"a{number}", "news", {}) for number in range(20)])
+    writer, reader = make_engine(), make_engine()
+    old = followed(writer, shelf)
+    assert reader.snapshot(shelf.catalogue).frequencies(words("news")) == [20]
+    shelf.remove("a0", "a1", "a2", "a3")
+    followed(writer, shelf)
+    assert lexical_folders(tmp_path / "local") == ["lexical-1"]
+    shelf.remove("a4")
+    assert followed(writer, shelf).frequencies(words("news")) == [15]
+    assert lexical_folders(tmp_path / "local") == ["lexical-2"]
+    assert reader.snapshot(shelf.catalogue).frequencies(words("news")) == [15]
+    assert both(shelf, reader.snapshot(shelf.catalogue)) == {f"a{number}" for number in range(5, 20)}
+    assert old.frequencies(words("news")) == [20]
+    assert sorted(old.lexical(words("news"), 99, ANY).rows.tolist()) == list(range(1, 21))
+
+
+def test_many_small_commits_are_merged_and_the_ledger_names_what_is_there(
+    shelf: Shelf, make_engine: Callable[[], Engine], tmp_path: Path
+) -> None:
+    engine = make_engine()
+    for number in range(40):
+        shelf.put(f"a{number}", "news")
+        engine.follow(shelf.catalogue)
+        home = tmp_path / "local/lexical-1"
+        named = ledger.read(tmp_path / "local/lexical.json", lexical.FORMAT)["files"]
+        there = {file.name for file in home.iterdir() if file.suffix != ".lock" and file.name != ".managed.json"}
+        assert {*named} <= there
+        assert {name: ledger.checksum(home / name) for name in named} == named
+    segments = json.loads((home / "meta.json").read_bytes())["segments"]
+    assert sum(one["max_doc"] for one in segments) == 40
+    assert max(one["max_doc"] for one in segments) > 1
+    assert engine.check(shelf.catalogue) == []
+    assert both(shelf, make_engine().snapshot(shelf.catalogue)) == {f"a{number}" for number in range(40)}
+
+
+def test_a_commit_that_changed_nothing_and_was_not_recorded_is_no_damage(
+    shelf: Shelf, make_engine: Callable[[], Engine], tmp_path: Path
+) -> None:
+    shelf.put("a", "news")
+    followed(make_engine(), shelf)
+    record = tmp_path / "local/lexical.json"
+    before = record.read_bytes()
+    with shelf.catalogue.writing() as writer:  # an article without passages, of which the index holds nothing
+        writer.put(bare("b", ""), digest=b"", given=b"", file=None, space=shelf.space.row, passages=[])
+    followed(make_engine(), shelf)
+    record.write_bytes(before)
+    snapshot = make_engine().snapshot(shelf.catalogue)
+    assert (snapshot.generation, both(shelf, snapshot)) == (1, {"a"})
+
+
+WRITE_ON = """
+import random, sys, time
+from pathlib import Path
+import numpy as np
+from searchsvc.catalogue import Catalogue
+from searchsvc.engines.local import LocalEngine, dense
+from searchsvc.passages import Passage
+dense.FRESH_MOST = 6
+catalogue = Catalogue(Path(sys.argv[1]))
+space, example, rng = catalogue.space(), catalogue.article("a"), random.Random(0)
+engine = LocalEngine(Path(sys.argv[2]), space)
+end = time.monotonic() + 5
+while time.monotonic() < end:
+    with catalogue.writing() as writer:
+        ident = f"b{rng.randrange(30)}"
+        if rng.random() < 0.4:
+            writer.remove(ident)
+        else:
+            digest = rng.randbytes(8)
+            writer.add_vectors([(digest, np.full(space.dimension, 0.25, np.float16))])
+            values = {**{name: getattr(example, name) for name in example.__slots__}, "id": ident}
+            passages = [(Passage(0, 4, ((0, 4),)), digest)]
+            writer.put(type(example)(**values), digest=digest, given=digest, file=None, space=1, passages=passages)
+    engine.follow(catalogue)
+"""
+
+
+def test_an_engine_opened_at_any_moment_while_another_process_writes_sees_no_damage(
+    shelf: Shelf, make_engine: Callable[[], Engine], tmp_path: Path
+) -> None:
+    shelf.put("a", "news")
+    followed(make_engine(), shelf)
+    wrong, seen = [], []
+    command = [sys.executable, "-c", WRITE_ON, str(shelf.path), str(tmp_path / "local")]
+    kept = make_engine()
+    with subprocess.Popen(command) as writer:
+        while writer.poll() is None:
+            for engine in (make_engine(), kept):
+                try:
+                    snapshot = engine.snapshot(shelf.catalogue)
+                    found = snapshot.rows().tolist()
+                    assert (len(found), len({*found}), 1 in found) == (snapshot.passages, snapshot.passages, True)
+                    assert "a" in spoken(shelf, snapshot, "news")
+                    seen.append(snapshot.generation)
+                except (AssertionError, DamagedIndex) as error:
+                    wrong.append(str(error))
+    assert (wrong[:3], writer.returncode) == ([], 0)
+    assert len({*seen}) > 5
+    assert make_engine().check(shelf.catalogue) == []
+
+
 @pytest.mark.usefixtures("small_files")
 def test_a_grown_fresh_part_becomes_a_new_file_and_the_old_ones_go(
     shelf: Shelf, engine: Engine, tmp_path: Path
@@ -613,7 +886,7 @@ def test_a_flipped_bit_anywhere_never_gives_a_wrong_answer(
     assert wrong == {}
 
 
-@pytest.mark.parametrize("name", ["dense.json", "lexical.json"])
+@pytest.mark.parametrize("name", ["dense.json", "lexical.json", "lexical-1/meta.json"])
 def test_no_flipped_bit_in_a_record_of_what_is_in_force_is_believed(
     shelf: Shelf, make_engine: Callable[[], Engine], tmp_path: Path, name: str
 ) -> None:
@@ -686,13 +959,29 @@ def test_the_files_of_another_catalogue_are_never_believed(
     assert other.ids(found.articles) == ["y"]
 
 
+def test_what_followed_a_catalogue_before_it_was_restored_is_never_believed(
+    shelf: Shelf, make_engine: Callable[[], Engine], tmp_path: Path
+) -> None:
+    shelf.put_all([("a", "floods news", {}), ("b", "fires news", {})])
+    shelf.catalogue.copy_to(tmp_path / "backup")
+    kept = make_engine()
+    assert both(shelf, followed(kept, shelf)) == {"a", "b"}
+    restored = Catalogue.restored(tmp_path / "backup", shelf.path)
+    for engine in (kept, make_engine()):
+        with pytest.raises(DamagedIndex, match="of another catalogue"):
+            engine.snapshot(restored)
+    shelf.put("c", "elections news")
+    assert both(shelf, followed(make_engine(), shelf)) == {"a", "b", "c"}
+    assert both(shelf, kept.snapshot(restored)) == {"a", "b", "c"}
+
+
 def test_vectors_of_another_model_are_not_searched(shelf: Shelf, tmp_path: Path) -> None:
     shelf.put("a", "news")
-    followed(LocalEngine(tmp_path / "local", DIMENSION, "model"), shelf)
+    followed(LocalEngine(tmp_path / "local", shelf.space), shelf)
     with pytest.raises(DamagedIndex, match="another model"):
-        LocalEngine(tmp_path / "local", DIMENSION, "other").snapshot(shelf.catalogue)
+        LocalEngine(tmp_path / "local", replace(shelf.space, fingerprint="other")).snapshot(shelf.catalogue)
     with pytest.raises(DamagedIndex, match="does not hold what it says"):
-        LocalEngine(tmp_path / "local", 8, "model").snapshot(shelf.catalogue)
+        LocalEngine(tmp_path / "local", replace(shelf.space, dimension=8)).snapshot(shelf.catalogue)
 
 
 # Through the library: mending embeds nothing
@@ -709,19 +998,19 @@ def answers(library: Library) -> list[str]:
     return sorted(hit.article.key for hit in library.search("committee").hits)
 
 
-@pytest.mark.parametrize("name", ["dense.json", "dense-*.faiss", "dense-*.npy", "lexical/meta.json", "lexical"])
+@pytest.mark.parametrize("name", ["dense.json", "dense-*.faiss", "dense-*.npy", "lexical-1/meta.json", "lexical-1"])
 def test_a_search_mends_the_index_without_embedding(
     open_library: Callable[[], Library], words: Any, tmp_path: Path, name: str
 ) -> None:
     filled(open_library(), tmp_path / "news")
     embedded = list(words.embedded)
-    (victim,) = (tmp_path / "index/local").glob(name)
+    (victim,) = (tmp_path / "index/local/1").glob(name)
     if victim.is_dir():
         shutil.rmtree(victim)
     else:
         victim.write_bytes(b"damaged")
     assert answers(open_library()) == list("012345678")
-    assert open_library().verify() == []
+    assert open_library().verify().problems == ()
     assert words.embedded == embedded
 
 
@@ -729,7 +1018,7 @@ def test_a_search_mends_an_index_whose_lexical_number_is_lost(
     open_library: Callable[[], Library], tmp_path: Path
 ) -> None:
     filled(open_library(), tmp_path / "news")
-    (tmp_path / "index/local/lexical.json").unlink()
+    (tmp_path / "index/local/1/lexical.json").unlink()
     results = open_library().search("committee")
     assert results.pending == 0
     assert [hit.why.lexical_rank > 0 for hit in results.hits] == [True] * 9

@@ -2,18 +2,26 @@
 
 import json
 import os
+import random
 import shutil
+import sys
+from collections.abc import Collection, Iterator
+from contextlib import nullcontext, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from searchsvc import indexing
+from searchsvc import drafting, indexing
 from searchsvc.articles import Article, Problem, article_id
 from searchsvc.catalogue import Catalogue, Entry
 from searchsvc.indexing import Indexer, Report
-from searchsvc.passages import Splitter
+from searchsvc.readers import READERS
+from searchsvc.readers.text import read_text
+from searchsvc.scanning import Kept
 
 Words = Any  # see conftest
 
@@ -23,16 +31,17 @@ class Desk:
 
     def __init__(self, folder: Path, embedder: Words) -> None:
         self.catalogue = Catalogue(folder / "catalogue.sqlite3", create=True)
+        with self.catalogue.writing() as writer:
+            self.space = writer.begin_space("words", embedder.fingerprint, embedder.dimension, 40, "serving")
         self.embedder = embedder
         self.news = folder / "news"
         self.news.mkdir()
 
     def indexer(self) -> Indexer:
-        splitter = Splitter(self.embedder.tokenizer, budget=40, longest=self.embedder.longest)
-        return Indexer(self.catalogue, self.embedder, splitter, 1_000_000)
+        return Indexer(self.catalogue, self.space, lambda: self.embedder, 1_000_000, nullcontext)
 
-    def files(self, *paths: Path) -> Report:
-        return self.indexer().files(paths or [self.news], lambda *_: None)
+    def files(self, *paths: Path, only: Collection[Path] | None = None, prune: bool = False) -> Report:
+        return self.indexer().files(paths or [self.news], lambda *_: None, only=only, prune=prune)
 
     def articles(self, *articles: Article | Problem) -> Report:
         return self.indexer().articles(articles)
@@ -59,13 +68,56 @@ class Desk:
 
     def passages(self, key: str) -> list[str]:
         entry = self.entry(key)
-        found = [one.passage for one in self.catalogue.passages_of(entry.row)]
+        found = [one.passage for one in self.catalogue.passages_of(entry.row, self.space.row)]
         return [entry.text[passage.start : passage.end] for passage in found]
 
 
 @pytest.fixture
 def desk(tmp_path: Path, words: Words) -> Desk:
     return Desk(tmp_path, words)
+
+
+Opened = list[Path]
+_LISTENING: list[Opened] = []
+
+
+@cache
+def _listen() -> None:
+    """Let the interpreter tell of every file that is opened; such a hook stays for good."""
+
+    def heard(event: str, arguments: tuple[object, ...]) -> None:
+        if _LISTENING and event == "open" and isinstance(arguments[0], str):
+            _LISTENING[0].append(Path(arguments[0]))
+
+    sys.addaudithook(heard)
+
+
+@pytest.fixture
+def opened() -> Iterator[Opened]:
+    """Return the list of the files that have been opened."""
+    _listen()
+    _LISTENING.append([])
+    yield _LISTENING[0]
+    _LISTENING.clear()
+
+
+@pytest.fixture
+def reading(monkeypatch: pytest.MonkeyPatch) -> Opened:
+    """Return the list of the text files that a reader was given."""
+    given: Opened = []
+
+    def noted(path: Path, key: str, limit: int) -> Iterator[Article | Problem]:
+        given.append(path)
+        return read_text(path, key, limit)
+
+    monkeypatch.setitem(READERS, ".txt", noted)
+    return given
+
+
+@pytest.fixture
+def certain(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no file be in doubt, though it was made just now."""
+    monkeypatch.setattr(indexing, "IN_DOUBT", -(10**12))
 
 
 def counted(report: Report) -> dict[str, int]:
@@ -84,10 +136,14 @@ def record(ident: str, text: str = "", **facts: str) -> dict[str, str]:
 def test_an_article_is_kept_as_its_source_gave_it_but_clean(desk: Desk) -> None:
     facts = {"url": "https://www.bbc.com/x", "published": "1969-07-20T20:17:40Z", "author": " Jo\u200b  Doe "}
     desk.lines("a.jsonl", record("moon", "The Eagle\u00a0has landed\u200b on the moon this morning.", **facts))
+    began = datetime.now(UTC)
     report = desk.files()
     assert counted(report) == {"added": 1, "embedded": 1}
     assert (report.files, report.passages, report.problems) == (1, 1, [])
-    assert desk.entry("moon") == Entry(
+    entry = desk.entry("moon")
+    assert entry.since is not None
+    assert began <= entry.since <= datetime.now(UTC)
+    assert replace(entry, since=None) == Entry(
         row=1,
         id=article_id("moon"),
         key="moon",
@@ -128,7 +184,7 @@ def test_every_passage_and_sentence_is_a_stretch_of_its_article(desk: Desk, lang
     assert desk.all_keys() == sorted(HOSTILE)
     for key in HOSTILE:
         entry, last = desk.entry(key), 0
-        for found in desk.catalogue.passages_of(entry.row):
+        for found in desk.catalogue.passages_of(entry.row, desk.space.row):
             passage = found.passage
             text = entry.text[passage.start : passage.end]
             assert last <= passage.start < passage.end <= len(entry.text)
@@ -184,33 +240,144 @@ def test_a_title_of_a_thousand_words_leaves_room_for_the_text(desk: Desk) -> Non
 # What is not done twice
 
 
-def test_a_file_that_has_not_changed_is_not_read_again(desk: Desk) -> None:
+@pytest.mark.usefixtures("certain")
+def test_a_file_that_has_not_changed_is_not_opened_again(desk: Desk, opened: Opened) -> None:
     file = desk.lines("a.jsonl", record("a"), record("b"))
     assert counted(desk.files()) == {"added": 2, "embedded": 2}
-    stat = file.stat()
-    file.write_bytes(b"x" * stat.st_size)  # would be reported, were it read
-    os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
-    generation = desk.catalogue.generation()
-    report = desk.files()
-    assert counted(report) == {"unchanged_files": 1}
-    assert report.problems == []
-    assert desk.catalogue.generation() == generation
+    opened.clear()
+    assert counted(desk.files()) == {"unchanged_files": 1}
+    assert file not in opened
+    assert desk.catalogue.generation() == 2
 
 
-def test_a_file_that_is_only_newer_changes_nothing(desk: Desk) -> None:
-    file = desk.lines("a.jsonl", record("a"), record("b"))
+def test_a_file_that_was_changed_just_before_it_was_read_is_looked_at_again_but_not_read(
+    desk: Desk, opened: Opened, reading: Opened
+) -> None:
+    file = desk.news / "a.txt"
+    file.write_text("A headline\n\nIt rained.")
+    desk.files()
+    opened.clear()
+    assert counted(desk.files()) == {"unchanged_files": 1}
+    assert (file in opened, reading) == (True, [file])
+
+
+@pytest.mark.usefixtures("certain")
+def test_a_file_that_is_only_newer_is_not_read_and_then_not_looked_at(
+    desk: Desk, opened: Opened, reading: Opened
+) -> None:
+    file = desk.news / "a.txt"
+    file.write_text("A headline\n\nIt rained.")
     desk.files()
     os.utime(file, ns=(1, 1))
-    assert counted(desk.files()) == {"unchanged": 2}
     assert counted(desk.files()) == {"unchanged_files": 1}
-    assert desk.catalogue.generation() == 2
+    opened.clear()
+    assert counted(desk.files()) == {"unchanged_files": 1}
+    assert (opened.count(file), reading) == (0, [file])
+    assert desk.catalogue.generation() == 1
+
+
+@pytest.mark.usefixtures("certain")
+def test_a_file_that_was_rewritten_under_the_same_size_and_time_is_read(desk: Desk) -> None:
+    file = desk.lines("a.jsonl", record("a", "It was green."))
+    desk.files()
+    before = file.stat()
+    file.write_text(file.read_text().replace("green", "black"))
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert (file.stat().st_size, file.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+    assert counted(desk.files()) == {"changed": 1, "embedded": 1}
+    assert desk.passages("a") == ["It was black."]
+
+
+@pytest.mark.parametrize(
+    ("seen_after_ns", "noticed"), [(3_000_000_000, False), (1_000_000_000, True), (-3_600_000_000_000, True)]
+)
+def test_times_are_trusted_only_of_a_file_that_lay_still_before_it_was_read(
+    desk: Desk, seen_after_ns: int, noticed: bool
+) -> None:
+    """The last case is a clock that was set back, or a file from the future."""
+    file = desk.lines("a.jsonl", record("a", "It was green."))
+    desk.files()
+    seen = desk.catalogue.seen(str(file))
+    assert seen is not None
+    assert seen.changed_ns is not None
+    # As if other bytes had been read, of a file that looked the same from without.
+    with desk.catalogue.writing() as writer:
+        writer.end_file(str(file), replace(seen, digest=b"other", seen_ns=seen.changed_ns + seen_after_ns))
+        writer.remove(article_id("a"))
+    assert counted(desk.files()) == ({"added": 1} if noticed else {"unchanged_files": 1})
+
+
+@pytest.mark.parametrize("step", ["+1s", "-1h", "same"])
+def test_a_file_that_changes_while_it_is_read_is_read_again_next_time(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    file = desk.news / "a.txt"
+    file.write_text("A headline\n\nIt rained.")
+
+    def disturbed(path: Path, key: str, limit: int) -> Iterator[Article | Problem]:
+        yield from read_text(path, key, limit)
+        before = path.stat().st_mtime_ns
+        path.write_text("A headline\n\nIt snowed all day.")
+        moved = {"+1s": 10**9, "-1h": -3_600 * 10**9, "same": 0}[step]
+        os.utime(path, ns=(before, before + moved))
+
+    with monkeypatch.context() as patch:
+        patch.setitem(READERS, ".txt", disturbed)
+        report = desk.files()
+    reason = "changed while it was read; it is read again next time"
+    assert report.problems == [Problem(str(file), reason, lost=False)]
+    assert desk.passages("a.txt") == ["It rained."]
+    assert counted(desk.files()) == {"changed": 1, "embedded": 1}
+    assert desk.passages("a.txt") == ["It snowed all day."]
+    assert counted(desk.files()) == {"unchanged_files": 1}
+
+
+def test_a_file_that_is_replaced_while_it_is_read_is_read_again_next_time(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file, other = desk.news / "a.txt", tmp_path / "other"
+    file.write_text("A headline\n\nIt rained.")
+    other.write_text("A headline\n\nIt snowed.")
+    os.utime(other, ns=(0, file.stat().st_mtime_ns))
+
+    def disturbed(path: Path, key: str, limit: int) -> Iterator[Article | Problem]:
+        yield from read_text(path, key, limit)
+        other.replace(path)
+
+    with monkeypatch.context() as patch:
+        patch.setitem(READERS, ".txt", disturbed)
+        desk.files()
+    assert counted(desk.files()) == {"changed": 1, "embedded": 1}
+    assert desk.passages("a.txt") == ["It snowed."]
+
+
+def test_nothing_is_taken_for_deleted_from_a_file_that_changed_while_it_was_read(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = desk.lines("a.jsonl", record("a"), record("b"))
+    desk.files()
+
+    def torn(path: Path, key: str, _limit: int) -> Iterator[Article | Problem]:
+        yield Article("a", "Title a", "It is new.")
+        desk.lines(path.name, record("a"), record("b"), record(key))
+
+    desk.lines("a.jsonl", record("a"))
+    with monkeypatch.context() as patch:
+        patch.setitem(READERS, ".jsonl", torn)
+        desk.files()
+    assert desk.all_keys() == ["a", "b"]
+    assert counted(desk.files()) == {"added": 1, "changed": 1, "unchanged": 1, "embedded": 1}
+    assert desk.all_keys() == ["a", "a.jsonl", "b"]
+    assert file.is_file()
 
 
 def test_new_rules_of_cutting_read_every_file_again(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     desk.lines("a.jsonl", record("a"), record("b"))
     desk.files()
-    monkeypatch.setattr(indexing, "CUT", "another")
+    for module in (drafting, indexing):
+        monkeypatch.setattr(module, "CUT", "another")
     assert counted(desk.files()) == {"changed": 2}
+    assert [desk.entry(key).version for key in "ab"] == [1, 1]
     assert counted(desk.files()) == {"unchanged_files": 1}
 
 
@@ -230,7 +397,7 @@ def test_only_passages_with_another_text_are_embedded_again(desk: Desk) -> None:
     assert counted(report) == {"changed": 1, "embedded": len(changed)}
 
 
-def test_a_changed_article_keeps_its_id_and_loses_its_old_text(desk: Desk) -> None:
+def test_a_changed_article_keeps_its_id_and_its_old_text_as_a_version(desk: Desk) -> None:
     desk.lines("a.jsonl", record("a", "It was green."), record("b"))
     desk.files()
     first, other = desk.entry("a"), desk.entry("b")
@@ -240,8 +407,26 @@ def test_a_changed_article_keeps_its_id_and_loses_its_old_text(desk: Desk) -> No
     assert (second.id, second.text) == (first.id, "It was blue.")
     assert second.row > first.row
     assert desk.entry("b") == other
-    assert desk.catalogue.articles([first.row]) == {}
-    assert desk.catalogue.counts().articles == 2
+    assert (desk.catalogue.counts().articles, desk.catalogue.counts().passages) == (2, 2)
+    assert (second.version, second.revised) == (2, second.since)
+    assert [(one.number, one.text, one.since, one.until) for one in desk.catalogue.versions(first.id)] == [
+        (2, "It was blue.", second.since, None),
+        (1, "It was green.", first.since, second.since),
+    ]
+
+
+def test_a_text_that_comes_back_is_another_version_and_facts_alone_make_none(desk: Desk) -> None:
+    for text, source in (("It was green.", "BBC"), ("It was blue.", "BBC"), ("It was green.", "AP")):
+        desk.lines("a.jsonl", record("a", text, source=source))
+        desk.files()
+    desk.lines("a.jsonl", record("a", "It was green.", source="Reuters"))
+    assert counted(desk.files()) == {"changed": 1}
+    texts = [(one.number, one.text) for one in desk.catalogue.versions(article_id("a"))]
+    assert texts == [(3, "It was green."), (2, "It was blue."), (1, "It was green.")]
+    assert len(desk.embedder.embedded) == 2
+    desk.lines("a.jsonl", record("b"))
+    assert counted(desk.files()) == {"added": 1, "removed": 1, "embedded": 1}
+    assert desk.catalogue.versions(article_id("a")) == []
 
 
 def test_a_change_of_facts_alone_is_kept_and_embeds_nothing(desk: Desk) -> None:
@@ -284,16 +469,191 @@ def test_an_article_that_is_no_longer_in_its_file_disappears(desk: Desk) -> None
     assert desk.all_keys() == ["a", "c"]
 
 
-def test_a_file_that_has_vanished_takes_nothing_with_it(desk: Desk) -> None:
+def test_a_deleted_file_takes_its_articles_with_it(desk: Desk) -> None:
     file = desk.lines("a.jsonl", record("a"))
     desk.lines("b.jsonl", record("b"))
     desk.files()
     file.unlink()
+    assert counted(desk.files()) == {"unchanged_files": 1, "removed": 1}
+    assert desk.all_keys() == ["b"]
+    assert desk.catalogue.seen(str(file)) is None
     assert counted(desk.files()) == {"unchanged_files": 1}
-    shutil.rmtree(desk.news)
+
+
+def test_what_lay_in_a_folder_that_lost_most_of_its_files_is_kept_until_a_person_says_otherwise(desk: Desk) -> None:
+    for name in "abc":
+        desk.lines(f"{name}.jsonl", record(name))
+    desk.files()
+    for name in "ab":
+        (desk.news / f"{name}.jsonl").unlink()
+    for _ in range(2):
+        report = desk.files()
+        assert (counted(report), report.kept) == ({"unchanged_files": 1}, [Kept(str(desk.news), 2, 3)])
+        assert desk.all_keys() == ["a", "b", "c"]
+    report = desk.files(prune=True)
+    assert (counted(report), report.kept) == ({"unchanged_files": 1, "removed": 2}, [])
+    assert desk.all_keys() == ["c"]
+
+
+def test_what_was_kept_is_found_unchanged_when_its_folder_is_back(desk: Desk, tmp_path: Path) -> None:
+    desk.lines("a.jsonl", record("a"))
+    desk.files()
+    desk.news.rename(tmp_path / "away")
     report = desk.files()
     assert report.problems == [Problem(str(desk.news), "no such file or folder")]
+    desk.news.mkdir()
+    assert desk.files().kept == [Kept(str(desk.news), 1, 1)]
+    desk.news.rmdir()
+    (tmp_path / "away").rename(desk.news)
+    assert counted(desk.files()) == {"unchanged_files": 1}
+    shutil.rmtree(desk.news)
+    report = desk.files(prune=True)
+    assert (counted(report), report.problems) == ({"removed": 1}, [])
+    assert desk.all_keys() == []
+
+
+def test_only_what_is_named_is_looked_at(desk: Desk) -> None:
+    for name in "abcd":
+        desk.lines(f"{name}.jsonl", record(name))
+    desk.files()
+    desk.lines("a.jsonl", record("a", "It is new."))
+    desk.lines("b.jsonl", record("b", "It is new."))
+    (desk.news / "c.jsonl").unlink()
+    (desk.news / "d.jsonl").unlink()
+    report = desk.files(only=[desk.news / "a.jsonl", desk.news / "c.jsonl"])
+    assert (report.files, counted(report)) == (1, {"changed": 1, "removed": 1, "embedded": 1})
+    assert desk.all_keys() == ["a", "b", "d"]
+
+
+def test_an_article_keeps_its_key_when_only_its_folder_is_indexed_again(desk: Desk) -> None:
+    file = desk.news / "2024" / "a.txt"
+    file.parent.mkdir()
+    file.write_text("A headline\n\nIt rained.")
+    desk.files()
+    file.write_text("A headline\n\nIt snowed all day.")
+    assert counted(desk.files(file.parent)) == {"changed": 1, "embedded": 1}
+    file.write_text("A headline\n\nIt hailed all day long.")
+    assert counted(desk.files(file)) == {"changed": 1, "embedded": 1}
+    assert desk.all_keys() == ["2024/a.txt"]
+    assert desk.entry("2024/a.txt").version == 3
+
+
+# What several files hold
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+@pytest.mark.parametrize("gone", ["a.jsonl", "b.jsonl"])
+def test_an_article_that_two_files_hold_goes_with_the_last(desk: Desk, gone: str, at_once: bool) -> None:
+    desk.lines("c.jsonl", record("c"))
+    for name in "ab":
+        desk.lines(f"{name}.jsonl", record("both"), record(name))
+        if not at_once:
+            desk.files()
+    desk.files()
+    (desk.news / gone).unlink()
+    assert counted(desk.files())["removed"] == 1
+    left = {"a.jsonl": "b", "b.jsonl": "a"}[gone]
+    assert desk.all_keys() == sorted(["both", "c", left])
+    (desk.news / f"{left}.jsonl").unlink()
+    assert counted(desk.files())["removed"] == 2
+    assert desk.all_keys() == ["c"]
+    assert len(desk.embedder.embedded) == 4
+
+
+@pytest.mark.parametrize("last_read", ["a", "b"])
+def test_an_article_goes_when_all_files_that_hold_it_go_at_once(desk: Desk, last_read: str) -> None:
+    for name in "abcd":
+        desk.lines(f"{name}.jsonl", *([record("both")] if name in "ab" else []), record(name))
+    desk.files()
+    desk.lines(f"{last_read}.jsonl", record("both"), record("more"), record(last_read))
+    desk.files()
+    for name in "ab":
+        (desk.news / f"{name}.jsonl").unlink()
+    assert counted(desk.files()) == {"unchanged_files": 2, "removed": 4}
+    assert desk.all_keys() == ["c", "d"]
+
+
+@pytest.mark.parametrize("last_read", ["a", "b"])
+def test_an_article_goes_when_all_files_drop_it_at_once(desk: Desk, last_read: str) -> None:
+    for name in "ab":
+        desk.lines(f"{name}.jsonl", record("both"), record(name))
+    desk.files()
+    desk.lines(f"{last_read}.jsonl", record("both"), record("more"), record(last_read))
+    desk.files()
+    for name in "ab":
+        desk.lines(f"{name}.jsonl", record(name))
+    assert counted(desk.files())["removed"] == 2
     assert desk.all_keys() == ["a", "b"]
+
+
+def test_the_text_is_that_of_a_file_that_still_holds_it(desk: Desk) -> None:
+    desk.lines("c.jsonl", record("c"))
+    desk.lines("a.jsonl", record("both", "As the first has it."), record("a"))
+    desk.lines("b.jsonl", record("both", "As the second has it."), record("b"))
+    desk.files()
+    assert desk.passages("both") == ["As the second has it."]
+    desk.lines("b.jsonl", record("b"))
+    report = desk.files()
+    assert desk.passages("both") == ["As the first has it."]
+    assert (report.removed, desk.catalogue.file_of(article_id("both"))) == (0, str(desk.news / "a.jsonl"))
+    assert counted(desk.files()) == {"unchanged_files": 3}
+
+
+@pytest.mark.parametrize("gone", ["a", "b"])
+def test_of_two_texts_in_one_run_the_last_read_is_in_force_and_belongs_to_its_file(desk: Desk, gone: str) -> None:
+    desk.lines("c.jsonl", record("c"))
+    desk.lines("a.jsonl", record("both", "As the first has it."))
+    desk.files()
+    desk.lines("a.jsonl", record("both", "As the first has it."), record("more"))
+    desk.lines("b.jsonl", record("both", "As the second has it."))
+    desk.files()
+    assert desk.passages("both") == ["As the second has it."]
+    (desk.news / f"{gone}.jsonl").unlink()
+    desk.files()
+    assert desk.passages("both") == [{"a": "As the second has it.", "b": "As the first has it."}[gone]]
+
+
+def test_a_renamed_file_loses_and_embeds_nothing(desk: Desk) -> None:
+    desk.lines("c.jsonl", record("c"))
+    for name in "ab":
+        desk.lines(f"{name}.jsonl", record("both"), record(name))
+    desk.files()
+    rows = {key: desk.entry(key).row for key in desk.all_keys()}
+    (desk.news / "b.jsonl").rename(desk.news / "new.jsonl")
+    assert counted(desk.files()) == {"unchanged": 2, "unchanged_files": 2}
+    assert {key: desk.entry(key).row for key in desk.all_keys()} == rows
+    assert desk.catalogue.file_of(article_id("b")) == str(desk.news / "new.jsonl")
+    (desk.news / "a.jsonl").unlink()
+    assert counted(desk.files())["removed"] == 1
+    assert desk.all_keys() == ["b", "both", "c"]
+
+
+def test_two_files_that_are_renamed_at_once_both_hold_what_they_held(desk: Desk) -> None:
+    for name in "abcd":
+        desk.lines(f"{name}.jsonl", record("both"), record(name))
+    desk.files()
+    for name in "ab":
+        (desk.news / f"{name}.jsonl").rename(desk.news / f"new-{name}.jsonl")
+    for name in "cd":
+        desk.lines(f"{name}.jsonl", record(name))
+    desk.files()
+    (desk.news / "new-b.jsonl").unlink()
+    desk.files()
+    assert desk.all_keys() == ["a", "both", "c", "d"]
+
+
+def test_a_renamed_folder_embeds_nothing_again(desk: Desk) -> None:
+    (desk.news / "old").mkdir()
+    for name in "ab":
+        (desk.news / "old" / f"{name}.txt").write_text(f"Headline {name}\n\nIt rained in {name}.")
+        desk.lines(f"{name}.jsonl", record(name))
+    desk.lines("old/c.jsonl", record("c"))
+    desk.lines("d.jsonl", record("d"))
+    desk.files()
+    (desk.news / "old").rename(desk.news / "new")
+    assert counted(desk.files()) == {"added": 2, "unchanged": 1, "unchanged_files": 3, "removed": 2}
+    assert desk.all_keys() == ["a", "b", "c", "d", "new/a.txt", "new/b.txt"]
+    assert len(desk.embedder.embedded) == 6
 
 
 @pytest.mark.parametrize(("origin", "goal"), [("a.jsonl", "b.jsonl"), ("b.jsonl", "a.jsonl")])
@@ -331,10 +691,52 @@ def test_an_article_that_was_taken_out_stays_out_until_its_file_changes(desk: De
     assert desk.all_keys() == ["a", "b", "c"]
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_whatever_happens_to_files_all_that_they_hold_is_indexed_and_nothing_else(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    monkeypatch.setattr(indexing, "BATCH", 1 + seed % 4)
+    chance = random.Random(seed)
+    held: dict[str, dict[str, str]] = {}
+    for _ in range(12):
+        for _ in range(chance.randint(1, 4)):
+            name = chance.choice([f"{n}.jsonl" for n in range(5)])
+            match chance.choice(["write", "write", "rename", "delete"]):
+                case "write":
+                    ids = chance.sample("abcdef", chance.randint(1, 4))
+                    held[name] = {one: f"Text {chance.randint(1, 2)} of {one}." for one in ids}
+                    desk.lines(name, *(record(one, text) for one, text in held[name].items()))
+                case "rename" if name in held:
+                    goal = f"{chance.randint(0, 9)}.jsonl"
+                    held[goal] = held.pop(name)
+                    (desk.news / name).rename(desk.news / goal)
+                case "delete" if name in held:
+                    del held[name]
+                    (desk.news / name).unlink()
+        if chance.random() < 0.3:
+            desk.embedder.fails_at = desk.embedder.calls + 1
+            with suppress(KeyboardInterrupt):
+                desk.files(prune=True)
+            desk.embedder.fails_at = None
+        report = desk.files(prune=True)
+        assert report.problems == []
+        wanted = {key: {texts[key] for texts in held.values() if key in texts} for key in "abcdef"}
+        assert desk.all_keys() == [key for key in wanted if wanted[key]]
+        for key in desk.all_keys():
+            assert desk.entry(key).text in wanted[key]
+            file = desk.catalogue.file_of(article_id(key))
+            assert file is not None
+            assert held[Path(file).name][key] == desk.entry(key).text
+        assert desk.catalogue.check() == []
+    assert counted(desk.files(prune=True)) == ({"unchanged_files": len(held)} if held else {})
+
+
 # What is wrong with the sources
 
 
-def test_a_broken_file_is_reported_the_rest_indexed_and_it_is_tried_again(desk: Desk) -> None:
+def test_a_broken_file_is_reported_every_time_the_rest_indexed_and_it_is_read_when_it_changes(
+    desk: Desk, reading: Opened
+) -> None:
     bad = desk.news / "bad.txt"
     bad.write_bytes(bytes(range(256)) * 4)
     (desk.news / "good.txt").write_text("A headline\n\nIt rained all day.")
@@ -342,21 +744,25 @@ def test_a_broken_file_is_reported_the_rest_indexed_and_it_is_tried_again(desk: 
         report = desk.files()
         assert [(problem.where, problem.lost) for problem in report.problems] == [(str(bad), True)]
         assert desk.all_keys() == ["good.txt"]
-    assert counted(report) == {"unchanged_files": 1, "lost": 1}
+        assert reading == [bad, desk.news / "good.txt"]
+    assert counted(report) == {"unchanged_files": 2, "lost": 1}
     bad.write_text("Another headline\n\nIt snowed.")
     assert counted(desk.files()) == {"added": 1, "embedded": 1, "unchanged_files": 1}
     assert desk.passages("bad.txt") == ["It snowed."]
 
 
-def test_a_file_that_breaks_takes_nothing_out_and_is_tried_again(desk: Desk) -> None:
+def test_a_file_that_breaks_takes_nothing_out_until_it_is_whole(desk: Desk) -> None:
     file = desk.lines("a.jsonl", record("a"), record("b"))
     desk.files()
     file.write_text(json.dumps(record("a", "It is new.")) + "\n{broken\n")
-    for expected in ({"changed": 1, "embedded": 1, "lost": 1}, {"unchanged": 1, "lost": 1}):
+    for expected in ({"changed": 1, "embedded": 1, "lost": 1}, {"unchanged_files": 1, "lost": 1}):
         report = desk.files()
         assert counted(report) == expected
         assert [problem.where for problem in report.problems] == [f"{file}, line 2"]
     assert (desk.all_keys(), desk.passages("a")) == (["a", "b"], ["It is new."])
+    desk.lines("a.jsonl", record("a", "It is new."))
+    assert counted(desk.files()) == {"unchanged": 1, "removed": 1}
+    assert desk.all_keys() == ["a"]
 
 
 def test_the_same_key_twice_in_one_file_is_reported_and_the_last_kept(desk: Desk) -> None:
@@ -366,7 +772,8 @@ def test_the_same_key_twice_in_one_file_is_reported_and_the_last_kept(desk: Desk
     assert report.problems == [Problem(str(file), reason, lost=False)]
     assert counted(report) == {"added": 2, "embedded": 2}
     assert desk.passages("a") == ["It was last."]
-    assert counted(desk.files()) == {"unchanged_files": 1}
+    again = desk.files()
+    assert (counted(again), again.problems) == ({"unchanged_files": 1}, report.problems)
 
 
 def test_the_same_key_twice_keeps_the_last_even_when_the_first_is_what_was_kept(desk: Desk) -> None:
@@ -430,7 +837,7 @@ def test_an_interrupted_run_keeps_what_was_committed_and_the_next_completes(
     every = ["a0", "a1", "a2", "b0", "b1", "b2"]
     assert desk.all_keys() == every[: 2 * (fails_at - 1)]
     assert desk.catalogue.check() == []
-    assert desk.catalogue.file(str(desk.news / "b.jsonl")) is None
+    assert {seen.size for seen in desk.catalogue.seen_under(str(desk.news / "b.jsonl")).values()} <= {None}
     done = list(desk.embedder.embedded)
     report = desk.files()
     assert desk.all_keys() == every

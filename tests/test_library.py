@@ -7,7 +7,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from searchsvc import Settings, library
 from searchsvc.articles import Article, Problem, article_id
 from searchsvc.errors import BadInput, Busy, DamagedCatalogue, ModelMismatch, NoIndex, NotFound, SearchsvcError
 from searchsvc.library import Library
+from searchsvc.verification import Verified
 
 Words = Any  # see conftest
 Open = Callable[[], Library]
@@ -123,7 +124,7 @@ def test_an_index_of_nothing_answers_with_nothing(open_library: Open, tmp_path: 
     assert shelf.index([tmp_path / "empty"]).files == 0
     results = shelf.search("anything at all")
     assert (results.hits, results.articles, results.passages, results.updated) == ((), 0, 0, None)
-    assert shelf.verify() == []
+    assert shelf.verify().problems == ()
     assert (shelf.status().articles, shelf.status().oldest) == (0, None)
 
 
@@ -208,7 +209,7 @@ def test_any_question_is_answered_without_complaint(stocked: Library, question: 
 def test_articles_are_taken_out_by_key_id_or_source(stocked: Library, name: str, left: list[str]) -> None:
     assert stocked.remove([name]) == 3 - len(left)
     assert sorted(keys(stocked, "evacuated votes")) == left
-    assert stocked.verify() == []
+    assert stocked.verify().problems == ()
     assert stocked.status().passages == len(left)
 
 
@@ -260,23 +261,28 @@ with FileLock(folder / "writer.lock"):
 
 @pytest.mark.parametrize("says_who", [True, False])
 def test_a_second_writer_is_told_who_writes_while_searches_go_on(
-    stocked: Library, open_library: Open, monkeypatch: pytest.MonkeyPatch, says_who: bool
+    stocked: Library, open_library: Open, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, says_who: bool
 ) -> None:
+    (tmp_path / "note.txt").write_text("Storm in Hamburg\n\nThe harbour was closed.")
     monkeypatch.setattr(library, "PATIENCE", 0.2)
     with held_elsewhere(stocked.folder, says_who=says_who) as pid:
         who = f"process {pid}" if says_who else "another process"
         attempts: list[Callable[[], object]] = [
-            lambda: stocked.add([FLOOD]),
-            lambda: stocked.index([stocked.folder]),
+            lambda: stocked.add([replace(FLOOD, text="It fell again.")]),
+            lambda: stocked.index([tmp_path / "note.txt"]),
             lambda: stocked.remove(["flood"]),
             stocked.rebuild,
+            stocked.tidy,
+            lambda: stocked.restore(tmp_path / "backup"),
         ]
+        stocked.backup(tmp_path / "backup")
+        assert stocked.add([FLOOD]).unchanged == 1
         for attempt in attempts:
             with pytest.raises(Busy, match=f"{who} is writing to the index in") as refusal:
                 attempt()
             assert refusal.value.hint == "try again when it has finished"
         assert keys(open_library(), "Danube")[0] == "flood"
-        assert open_library().verify() == []
+        assert open_library().verify().problems == ()
     assert stocked.remove(["flood"]) == 1
 
 
@@ -291,7 +297,57 @@ def test_a_writer_waits_for_another_that_is_quick(stocked: Library) -> None:
         thread.join(60)
     assert stocked.status().articles == 7
     assert stocked.status().pending == 0
-    assert reopened(stocked).verify() == []
+    assert reopened(stocked).verify().problems == ()
+
+
+def test_two_processes_that_index_one_folder_at_once_end_as_one_would(stocked: Library, tmp_path: Path) -> None:
+    news = tmp_path / "news"
+    news.mkdir()
+    for part in range(3):
+        records = [
+            {"id": f"{n}", "title": f"Report {n}", "text": f"The committee met on day {n} of the month."}
+            for n in range(part * 20, part * 20 + 30)  # ten of them stand in the next file too
+        ]
+        (news / f"{part}.jsonl").write_text("".join(json.dumps(one) + "\n" for one in records))
+    (news / "note.txt").write_text("Storm in Hamburg\n\nThe harbour was closed.")
+    command = [sys.executable, "-c", INDEXING, str(Path(__file__).parent), str(stocked.folder), str(news)]
+    writers = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    for writer in writers:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == "ready\n"
+    for writer in writers:
+        assert writer.stdin is not None
+        writer.stdin.write("go\n")
+        writer.stdin.flush()
+    assert [(writer.communicate(timeout=200)[0], writer.returncode) for writer in writers] == [("4 []\n", 0)] * 2
+    shelf = reopened(stocked)
+    assert (shelf.status().articles, shelf.status().passages, shelf.status().pending) == (74, 74, 0)
+    assert shelf.verify() == Verified((), 1.0, 37)
+    entries = {n: shelf.article(article_id(f"{n}")) for n in range(70)}
+    assert {n: (entry.text, entry.version) for n, entry in entries.items()} == {
+        n: (f"The committee met on day {n} of the month.", 1) for n in range(70)
+    }
+    assert shelf.index([news]).unchanged_files == 4
+    (news / "1.jsonl").unlink()
+    assert shelf.index([news]).removed == 10  # the others stand in another file too
+    assert shelf.verify().problems == ()
+
+
+INDEXING = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+import conftest
+from searchsvc import indexing, library
+indexing.BATCH = 7
+embedder = conftest.BagOfWords()
+library.load = lambda *_, **__: embedder
+shelf = library.Library(library.Settings(index=Path(sys.argv[2])))
+print("ready", flush=True)
+sys.stdin.readline()
+report = shelf.index([Path(sys.argv[3])])
+print(report.files, report.problems)
+"""
 
 
 def test_an_error_while_writing_frees_the_lock(stocked: Library, words: Words) -> None:
@@ -334,14 +390,21 @@ def test_searches_go_on_while_another_thread_writes(stocked: Library) -> None:
 # The model
 
 
-def test_an_index_is_not_searched_with_another_model(stocked: Library, words: Words, open_library: Open) -> None:
+def test_an_index_is_not_searched_with_another_model_of_the_same_name_until_it_is_made_anew(
+    stocked: Library, words: Words, open_library: Open
+) -> None:
     assert keys(open_library(), "Danube")[0] == "flood"
     words.fingerprint = "another"
     for attempt in (lambda: reopened(stocked).search("Danube"),
-                    lambda: reopened(stocked).add([FLOOD])):  # fmt: skip
-        with pytest.raises(ModelMismatch, match="was made with the model all-MiniLM-L6-v2"):
+                    lambda: reopened(stocked).add([replace(FLOOD, text="It fell again.")])):  # fmt: skip
+        with pytest.raises(ModelMismatch, match="with another model of the name all-MiniLM-L6-v2") as refusal:
             attempt()
+        assert refusal.value.hint == "searchsvc rebuild --model all-MiniLM-L6-v2 embeds everything anew"
     assert reopened(stocked).status().articles == 3
+    named = replace(stocked.settings, model="all-MiniLM-L6-v2")
+    Library(named).rebuild()
+    assert keys(reopened(stocked), "Danube")[0] == "flood"
+    assert reopened(stocked).verify().problems == ()
 
 
 def test_an_index_keeps_the_passage_size_that_it_was_made_with(open_library: Open, tmp_path: Path) -> None:
@@ -353,8 +416,9 @@ def test_an_index_keeps_the_passage_size_that_it_was_made_with(open_library: Ope
     texts = [hit.text for hit in shelf.search("river", limit=1, per_article=10).hits]
     assert len(texts) == 5
     assert " ".join(texts) == text
-    with pytest.raises(ModelMismatch, match="passages of 32 tokens, not 160"):
-        Library(Settings(index=tmp_path / "index", passage_tokens=160)).add([FIRE])
+    other = Library(Settings(index=tmp_path / "index", passage_tokens=160))
+    other.add([FIRE])
+    assert (other.status().passage_tokens, keys(other, "forest")[0]) == (32, "fire")
 
 
 # What is in it, and is it well
@@ -379,6 +443,8 @@ def test_status_tells_what_there_is(stocked: Library) -> None:
         "newest": DAY,
         "undated": 2,
         "sources": (("BBC", 2), ("Reuters", 1)),
+        "unused_bytes": 0,
+        "moving_to": None,
     }
     assert {type(status[name]) for name in ("articles", "passages", "generation", "pending", "bytes_on_disk")} == {int}
 
@@ -399,30 +465,33 @@ def test_status_needs_no_model_and_makes_nothing(
 def test_rebuilding_embeds_nothing_and_changes_no_answer(stocked: Library, words: Words) -> None:
     stocked.remove(["fire"])
     before = [(hit.passage_id, hit.text) for hit in stocked.search("evacuated votes").hits]
-    embedded, files = list(words.embedded), sorted(path.name for path in (stocked.folder / "local").glob("dense-*"))
+    embedded, files = (
+        list(words.embedded),
+        sorted(path.name for path in (stocked.folder / "local" / "1").glob("dense-*")),
+    )
     stocked.rebuild()
     assert words.embedded == embedded
-    assert sorted(path.name for path in (stocked.folder / "local").glob("dense-*")) != files
+    assert sorted(path.name for path in (stocked.folder / "local" / "1").glob("dense-*")) != files
     for shelf in (stocked, reopened(stocked)):
         assert [(hit.passage_id, hit.text) for hit in shelf.search("evacuated votes").hits] == before
-        assert shelf.verify() == []
+        assert shelf.verify().problems == ()
 
 
 def test_a_healthy_index_has_nothing_wrong(stocked: Library) -> None:
-    assert stocked.verify() == []
+    assert stocked.verify().problems == ()
     stocked.remove(["flood"])
-    assert stocked.verify() == []
-    assert Library(stocked.settings).verify() == []
+    assert stocked.verify().problems == ()
+    assert Library(stocked.settings).verify().problems == ()
 
 
 @pytest.mark.parametrize(
     ("pattern", "said"),
     [
-        ("local/dense-*.faiss", "has changed since it was written"),
-        ("local/dense-*.npy", "has changed since it was written"),
-        ("local/dense.json", "dense"),
-        ("local/lexical.json", "lexical"),
-        ("local/lexical/meta.json", "lexical index"),
+        ("local/1/dense-*.faiss", "has changed since it was written"),
+        ("local/1/dense-*.npy", "has changed since it was written"),
+        ("local/1/dense.json", "dense"),
+        ("local/1/lexical.json", "lexical"),
+        ("local/1/lexical-1/meta.json", "lexical index"),
     ],
 )
 def test_verify_says_which_file_is_damaged_also_in_a_process_that_had_it_open(
@@ -432,13 +501,13 @@ def test_verify_says_which_file_is_damaged_also_in_a_process_that_had_it_open(
     data = bytearray(file.read_bytes())
     data[len(data) // 2] ^= 0xFF
     written_anew(file, data)
-    (found,) = reopened(stocked).verify()
+    (found,) = reopened(stocked).verify().problems
     assert said in found
 
 
 def test_verify_reads_every_file_of_the_lexical_index(stocked: Library) -> None:
     silent = []
-    for file in sorted((stocked.folder / "local/lexical").iterdir()):
+    for file in sorted((stocked.folder / "local/1/lexical-1").iterdir()):
         whole = file.read_bytes()
         if not whole or file.name.startswith("."):
             continue
@@ -446,7 +515,7 @@ def test_verify_reads_every_file_of_the_lexical_index(stocked: Library) -> None:
         data[len(data) // 3] ^= 1
         written_anew(file, data)
         try:
-            if not reopened(stocked).verify():
+            if not reopened(stocked).verify().problems:
                 silent.append(file.suffix)
         except BaseException as error:  # noqa: BLE001  tantivy's panics are no Exceptions
             silent.append(f"{file.suffix}: {error!r:.80}")
@@ -464,12 +533,12 @@ def test_verify_says_that_the_catalogue_is_damaged(stocked: Library, settled: Ca
     data[(page - 1) * 4096 : page * 4096] = b"\xa5" * 4096
     written_anew(path, data)
     try:
-        found = reopened(stocked).verify()
+        found = reopened(stocked).verify().problems
     except DamagedCatalogue as damage:
-        found = [damage.message]
+        found = (damage.message,)
     assert found
     with pytest.raises(DamagedCatalogue):
-        reopened(stocked).status()
+        reopened(stocked).article(article_id("flood"))
 
 
 def test_a_full_disk_is_said_and_leaves_what_was_there(stocked: Library) -> None:
@@ -479,7 +548,82 @@ def test_a_full_disk_is_said_and_leaves_what_was_there(stocked: Library) -> None
     with pytest.raises(SearchsvcError, match="full"):
         stocked.add([Article("big", "Big", "It is a very long text. " * 5_000)])
     assert sorted(keys(stocked, "evacuated votes")) == ["fire", "flood", "vote"]
-    assert reopened(stocked).verify() == []
+    assert reopened(stocked).verify().problems == ()
+
+
+# Backups, and what is let go of
+
+
+def test_a_backup_puts_everything_back_also_for_those_who_have_the_index_open(stocked: Library, tmp_path: Path) -> None:
+    stocked.add([replace(FLOOD, text="The Danube fell again.")])
+    before = (stocked.status(), stocked.article(article_id("flood")), stocked.versions(article_id("flood")))
+    stocked.backup(tmp_path / "backup")
+    other = reopened(stocked)
+    assert "fire" in keys(other, "forest")
+    stocked.remove(["fire", "flood"])
+    stocked.add([Article("new", "New", "The volcano erupted.")])
+    reopened(stocked).restore(tmp_path / "backup")
+    for shelf in (stocked, other, reopened(stocked)):
+        assert sorted(keys(shelf, "forest volcano Danube votes")) == ["fire", "flood", "vote"]
+        assert shelf.verify().problems == ()
+        status = shelf.status()
+        after = (status, shelf.article(article_id("flood")), shelf.versions(article_id("flood")))
+        sizes = {"bytes_on_disk": 0, "unused_bytes": 0}
+        assert (replace(after[0], **sizes), *after[1:]) == (replace(before[0], **sizes), *before[1:])
+    assert stocked.add([FLOOD]).changed == 1
+    assert [one.number for one in other.versions(article_id("flood"))] == [3, 2, 1]
+
+
+def test_a_backup_is_restored_where_there_is_no_index(stocked: Library, tmp_path: Path) -> None:
+    stocked.backup(tmp_path / "backup")
+    elsewhere = Library(Settings(index=tmp_path / "elsewhere"))
+    elsewhere.restore(tmp_path / "backup")
+    assert elsewhere.verify() == Verified((), 1.0, 3)
+    assert keys(elsewhere, "Danube")[0] == "flood"
+
+
+def test_what_is_no_backup_is_refused_and_nothing_is_lost(stocked: Library, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.write_text("something else")
+    for attempt in (lambda: stocked.backup(other), lambda: stocked.restore(other),
+                    lambda: stocked.restore(tmp_path / "nowhere")):  # fmt: skip
+        with pytest.raises(BadInput, match="no backup of searchsvc"):
+            attempt()
+    assert (other.read_text(), keys(stocked, "Danube")[0]) == ("something else", "flood")
+
+
+def test_a_damaged_catalogue_is_put_right_by_a_backup(stocked: Library, tmp_path: Path) -> None:
+    stocked.backup(tmp_path / "backup")
+    stocked.catalogue.close()
+    for extra in ("-wal", "-shm"):
+        (stocked.folder / f"catalogue.sqlite3{extra}").unlink(missing_ok=True)
+    written_anew(stocked.folder / "catalogue.sqlite3", b"garbage" * 1_000)
+    shelf = reopened(stocked)
+    shelf.restore(tmp_path / "backup")
+    assert shelf.verify() == Verified((), 1.0, 3)
+    assert reopened(stocked).verify() == Verified((), 1.0, 3)
+
+
+def test_tidying_lets_go_of_what_is_not_in_force_and_changes_no_answer(stocked: Library, words: Words) -> None:
+    stocked.add([replace(FLOOD, text="The Danube fell again."), replace(FIRE, source="AP")])
+    before = [(hit.passage_id, hit.score) for hit in stocked.search("Danube forest votes").hits]
+    rows = [version.number for version in stocked.versions(article_id("flood"))]
+    stocked.tidy(timedelta(0))
+    assert [(hit.passage_id, hit.score) for hit in stocked.search("Danube forest votes").hits] == before
+    assert [version.number for version in stocked.versions(article_id("flood"))] == rows == [2, 1]
+    assert stocked.verify() == Verified((), 1.0, 3)
+    embedded = len(words.embedded)
+    stocked.add([FLOOD])  # its vector was let go of
+    assert words.embedded[embedded:] == [f"{FLOOD.title}\n{FLOOD.text}"]
+
+
+def test_searches_that_began_before_it_was_tidied_are_answered(stocked: Library) -> None:
+    snapshot = stocked.snapshot()
+    stocked.remove(["fire"])
+    stocked.add([replace(FLOOD, text="The Danube fell again.")])
+    stocked.tidy()
+    assert len(stocked.catalogue.passages(snapshot.rows().tolist())) == 2  # a replaced text, not a deleted article
+    assert keys(stocked, "Danube")[0] == "flood"
 
 
 def test_what_an_interrupted_run_committed_can_be_searched(
@@ -586,9 +730,10 @@ def test_the_real_model_is_recognised_by_another_library_and_embeds_nothing_twic
     report = again.index([newsroom.folder.parent / "news"])
     assert (report.unchanged_files, report.embedded, report.added) == (3, 0, 0)
     assert again.status().model == "all-MiniLM-L6-v2"
-    facts = again.catalogue.facts()
-    assert (facts["dimension"], facts["fingerprint"]) == ("384", again.embedder.fingerprint)
-    rows = again.catalogue.rows([1, 2, 3])
+    space = again.served.space
+    assert (space.dimension, space.fingerprint) == (384, again.embedder.fingerprint)
+    rows = again.catalogue.rows([1, 2, 3], space.row)
+    assert again.verify() == Verified((), 1.0, 3)
     np.testing.assert_allclose(np.linalg.norm(rows.vectors.astype(np.float32), axis=1), 1.0, atol=2e-3)
 
 

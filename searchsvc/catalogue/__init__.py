@@ -2,29 +2,66 @@
 
     articles ──< passages >── vectors          changes: 1, 2, 3, … which article came, which went
 
-An article's row and its passages' rows are written once and never reused: an article that changes is removed and
-added again under the same id with new rows. A follower (FAISS, tantivy) therefore only needs the changes behind the
-last number that it applied. Vectors are kept by what was embedded, so the same text is never embedded twice.
+An article's row and its passages' rows are written once and never reused: an article that changes gets a new row under
+the same id, and the old one stays as an earlier version. A follower (FAISS, tantivy) therefore only needs the changes
+behind the last number that it applied. Passages of a replaced row are kept for a while, for searches that are still
+answered from a snapshot that holds them. Vectors are kept by what was embedded, so the same text is never embedded
+twice; passages and vectors belong to a space, of which one serves while the next may be in the making.
 """
 
+import json
 import threading
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from searchsvc.catalogue.database import Connection, connect, migrate
-from searchsvc.catalogue.records import Counts, Dates, Entry, Found, Rows, from_microseconds, to_microseconds
+from searchsvc.articles import Problem
+from searchsvc.catalogue.copies import copy, is_catalogue, restore
+from searchsvc.catalogue.database import Connection, connect, make, migrate
+from searchsvc.catalogue.records import (
+    Counts,
+    Dates,
+    Entry,
+    FeedState,
+    Found,
+    Job,
+    Rows,
+    Seen,
+    Space,
+    Version,
+    from_microseconds,
+    to_microseconds,
+)
 from searchsvc.catalogue.writing import Writer
 from searchsvc.errors import NoIndex
 from searchsvc.passages import Passage
 
-__all__ = ["Catalogue", "Counts", "Dates", "Entry", "Found", "Rows", "Writer", "from_microseconds", "to_microseconds"]
+__all__ = [
+    "Catalogue",
+    "Counts",
+    "Dates",
+    "Entry",
+    "FeedState",
+    "Found",
+    "Job",
+    "Rows",
+    "Seen",
+    "Space",
+    "Version",
+    "Writer",
+    "from_microseconds",
+    "to_microseconds",
+]
 
-ENTRY = "row, id, key, title, text, url, source, author, published, published_from, language"
+ENTRY = "row, id, key, title, text, url, source, author, published, published_from, language, version, since"
+SEEN = "key, size, modified_ns, changed_ns, seen_ns, digest, cut, problems"
+
+UNDER = "(path = ? OR (path > ? AND path < ?))"
 
 
 class Catalogue:
@@ -34,6 +71,8 @@ class Catalogue:
         """Open a catalogue, bringing it to this version; raises NoIndex, DamagedCatalogue or ModelMismatch."""
         if not create and not path.is_file():
             raise NoIndex(f"there is no index in {path.parent}", "searchsvc index PATH… makes one")
+        if not path.exists():
+            make(path)
         self.path = path
         self._threads = threading.local()
         migrate(self._db, create=create)
@@ -47,34 +86,41 @@ class Catalogue:
 
     # ------------------------------------------------------------------ reading
 
-    def facts(self) -> dict[str, str]:
-        """Return what the index was made with, by name."""
-        return dict(self._db.execute("SELECT name, value FROM facts"))
+    def lineage(self) -> str:
+        """Return the random name that a catalogue gets when it is made, and anew when another is restored over it."""
+        return str(self._db.execute("SELECT value FROM facts WHERE name = 'lineage'").fetchone()[0])
+
+    def space(self, state: str = "serving") -> Space | None:
+        """Return the space that is `serving`, or the one that is `making`; None where there is none."""
+        sql = "SELECT row, model, fingerprint, dimension, passage_tokens FROM spaces WHERE state = ?"
+        found = self._db.execute(sql, (state,)).fetchone()
+        return None if found is None else Space(*found)
 
     def counts(self) -> Counts:
-        """Return how much there is."""
-        number, at = self._db.execute("SELECT number, at FROM changes ORDER BY number DESC LIMIT 1").fetchone() or (
-            0,
-            None,
-        )
+        """Return how much there is in force, and how far the change log goes."""
+        last = "SELECT number, at FROM changes ORDER BY number DESC LIMIT 1"
+        number, at = self._db.execute(last).fetchone() or (0, None)
+        serving = "SELECT row FROM spaces WHERE state = 'serving'"
+        passages = self._one(f"SELECT count(*) FROM passages WHERE space = ({serving})")
+        replaced = f"""SELECT count(*) FROM passages WHERE space = ({serving})
+                       AND article IN (SELECT row FROM articles WHERE until IS NOT NULL)"""
         return Counts(
-            articles=self._one("SELECT count(*) FROM articles"),
-            passages=self._one("SELECT count(*) FROM passages"),
-            vectors=self._one("SELECT count(*) FROM vectors"),
+            articles=self._one("SELECT count(*) FROM newest"),
+            passages=passages - self._one(replaced),
             generation=number,
             updated=None if at is None else from_microseconds(at),
         )
 
     def span(self) -> Dates:
         """Return the first and last date of publication, and how many articles have none."""
-        sql = "SELECT min(published), max(published), count(*) - count(published) FROM articles"
+        sql = "SELECT min(published), max(published), count(*) - count(published) FROM newest"
         low, high, undated = self._db.execute(sql).fetchone()
         oldest, newest = (None if value is None else from_microseconds(value) for value in (low, high))
         return Dates(oldest, newest, undated)
 
     def sources(self) -> list[tuple[str, int]]:
         """Return the sources with how many articles each has, most first."""
-        sql = "SELECT source, count(*) FROM articles WHERE source IS NOT NULL GROUP BY source ORDER BY 2 DESC, 1"
+        sql = "SELECT source, count(*) FROM newest WHERE source IS NOT NULL GROUP BY source ORDER BY 2 DESC, 1"
         return [(source, count) for source, count in self._db.execute(sql)]
 
     def generation(self) -> int:
@@ -86,16 +132,25 @@ class Catalogue:
         found = self._db.execute("SELECT at FROM changes WHERE number = ?", (number,)).fetchone()
         return None if found is None else from_microseconds(found[0])
 
+    def stamp(self, number: int) -> str:
+        """Return what tells a change from the one with the same number in another catalogue."""
+        return f"{self.lineage()} {self.changed_at(number)}"
+
     def article(self, ident: str) -> Entry | None:
         """Return the article with this id, or None."""
-        found = self._db.execute(f"SELECT {ENTRY} FROM articles WHERE id = ?", (ident,)).fetchone()
+        found = self._db.execute(f"SELECT {ENTRY} FROM newest WHERE id = ?", (ident,)).fetchone()
         return None if found is None else _entry(found)
 
     def articles(self, rows: Iterable[int]) -> dict[int, Entry]:
-        """Return articles by row; one that has gone is not among them."""
+        """Return articles by row, replaced ones too; one that has gone is not among them."""
         sql = f"SELECT {ENTRY} FROM articles WHERE row = ?"
         found = (self._db.execute(sql, (row,)).fetchone() for row in rows)
         return {values[0]: _entry(values) for values in found if values is not None}
+
+    def filterable(self, rows: Iterable[int]) -> dict[int, tuple[int | None, str | None, str | None]]:
+        """Return what filters look at (published, in microseconds since 1970; source; language) by article's row."""
+        sql = "SELECT published, source, language FROM articles WHERE row = ?"
+        return {row: found for row in rows if (found := self._db.execute(sql, (row,)).fetchone()) is not None}
 
     def passages(self, rows: Iterable[int]) -> dict[int, Found]:
         """Return passages by row; one that has gone is not among them."""
@@ -113,31 +168,79 @@ class Catalogue:
     def ids_of(self, name: str) -> list[str]:
         """Return the id that this is, or else the ids of the articles with this key, or else of this source."""
         for column in ("id", "key", "source"):
-            if found := self._db.execute(f"SELECT id FROM articles WHERE {column} = ?", (name,)).fetchall():
+            if found := self._db.execute(f"SELECT id FROM newest WHERE {column} = ?", (name,)).fetchall():
                 return [ident for (ident,) in found]
         return []
 
     def digests(self, ids: Iterable[str]) -> dict[str, bytes]:
         """Return the digest of each of these articles that exists, by id."""
-        sql = "SELECT id, digest FROM articles WHERE id = ?"
+        sql = "SELECT id, digest FROM newest WHERE id = ?"
         return dict(found for ident in ids if (found := self._db.execute(sql, (ident,)).fetchone()))
 
-    def file(self, path: str) -> tuple[int, int, str] | None:
-        """Return (size, modified_ns, cut) of a file that was read to its end, or None."""
-        sql = "SELECT size, modified_ns, cut FROM files WHERE path = ? AND size IS NOT NULL"
-        found: tuple[int, int, str] | None = self._db.execute(sql, (path,)).fetchone()
-        return found
+    def seen(self, path: str) -> Seen | None:
+        """Return what is known of a file."""
+        found = self._db.execute(f"SELECT {SEEN} FROM files WHERE path = ?", (path,)).fetchone()
+        return None if found is None else _seen(found)
+
+    def seen_under(self, path: str) -> dict[str, Seen]:
+        """Return what is known of a file, or of the files below a folder, by path."""
+        sql = f"SELECT path, {SEEN} FROM files WHERE {UNDER}"
+        return {name: _seen(rest) for name, *rest in self._db.execute(sql, _under(path))}
+
+    def count_under(self, path: str) -> int:
+        """Return how many files are known at and below a path."""
+        return int(self._db.execute(f"SELECT count(*) FROM files WHERE {UNDER}", _under(path)).fetchone()[0])
+
+    def has_passages(self, article: int, space: int) -> bool:
+        """Say whether an article, given by row, has passages in a space."""
+        sql = "SELECT 1 FROM passages WHERE article = ? AND space = ?"
+        return self._db.execute(sql, (article, space)).fetchone() is not None
 
     def file_of(self, ident: str) -> str | None:
         """Return the path of the file that an article came from, or None."""
-        sql = "SELECT path FROM files JOIN articles ON articles.file = files.row WHERE articles.id = ?"
+        sql = "SELECT path FROM files JOIN newest ON newest.file = files.row WHERE newest.id = ?"
         found = self._db.execute(sql, (ident,)).fetchone()
         return None if found is None else str(found[0])
 
     def ids_from(self, path: str) -> set[str]:
-        """Return the ids of the articles that came from a file."""
-        sql = "SELECT id FROM articles JOIN files ON articles.file = files.row WHERE path = ?"
+        """Return the ids of the articles that a file holds, as it was last read."""
+        sql = "SELECT id FROM claims JOIN files ON claims.file = files.row WHERE path = ?"
         return {ident for (ident,) in self._db.execute(sql, (path,))}
+
+    def versions(self, ident: str) -> list[Version]:
+        """Return the texts that an article has had, newest first; empty where there is no such article."""
+        sql = """SELECT version, title, text, since, until FROM articles WHERE row IN
+                 (SELECT max(row) FROM articles WHERE id = ? GROUP BY version) ORDER BY version DESC"""
+        return [
+            Version(number, title, text, from_microseconds(since), until and from_microseconds(until))
+            for number, title, text, since, until in self._db.execute(sql, (ident,))
+        ]
+
+    def feed(self, url: str) -> FeedState:
+        """Return what is known of a feed."""
+        found = self._db.execute("SELECT etag, modified, failures, next FROM feeds WHERE url = ?", (url,)).fetchone()
+        if found is None:
+            return FeedState()
+        etag, modified, failures, later = found
+        return FeedState(etag, modified, failures, None if later is None else from_microseconds(later))
+
+    def feeds(self) -> list[str]:
+        """Return the addresses of the feeds that have been asked."""
+        return [url for (url,) in self._db.execute("SELECT url FROM feeds ORDER BY url")]
+
+    def entry_of(self, url: str, key: str) -> bytes | None:
+        """Return the digest of a feed's entry as it was last seen; None for one that is new."""
+        sql = "SELECT digest FROM entries JOIN feeds ON entries.feed = feeds.row WHERE url = ? AND key = ?"
+        found = self._db.execute(sql, (url, key)).fetchone()
+        return None if found is None else bytes(found[0])
+
+    def job(self, ident: str) -> Job | None:
+        """Return a job, or None."""
+        found = self._db.execute("SELECT process, began, ended, said FROM jobs WHERE id = ?", (ident,)).fetchone()
+        if found is None:
+            return None
+        process, began, ended, said = found
+        return Job(ident, process, from_microseconds(began), None if ended is None else from_microseconds(ended), said)
 
     def has_vectors(self, digests: Collection[bytes]) -> set[bytes]:
         """Return those of the digests whose vector is known."""
@@ -157,16 +260,21 @@ class Catalogue:
                 removed.append(article)
         return list(added), removed
 
-    def passage_count(self, articles: Iterable[int]) -> int:
-        """Return how many passages these articles have."""
-        sql = "SELECT count(*) FROM passages WHERE article = ?"
-        return sum(self._db.execute(sql, (article,)).fetchone()[0] for article in articles)
+    def passage_count(self, articles: Iterable[int], space: int) -> int:
+        """Return how many passages these articles have in a space."""
+        sql = "SELECT count(*) FROM passages WHERE article = ? AND space = ?"
+        return sum(self._db.execute(sql, (article, space)).fetchone()[0] for article in articles)
 
-    def rows(self, articles: Sequence[int]) -> Rows:
-        """Return the passages of articles, given by ascending row, with their vectors."""
+    def deleted(self, articles: Iterable[int]) -> list[int]:
+        """Return those of the articles, given by row, that are gone for good, and not merely replaced."""
+        sql = "SELECT 1 FROM articles WHERE row = ?"
+        return [row for row in articles if self._db.execute(sql, (row,)).fetchone() is None]
+
+    def rows(self, articles: Sequence[int], space: int) -> Rows:
+        """Return the passages of articles, given by ascending row, with their vectors in a space."""
         sql = """SELECT p.row, p.article, v.vector FROM passages p JOIN vectors v ON v.digest = p.vector
-                 WHERE p.article = ? ORDER BY p.row"""
-        found = [values for article in articles for values in self._db.execute(sql, (article,))]
+                 WHERE p.article = ? AND p.space = ? ORDER BY p.row"""
+        found = [values for article in articles for values in self._db.execute(sql, (article, space))]
         vectors = np.frombuffer(b"".join(values[2] for values in found), np.float16)
         return Rows(
             np.array([values[0] for values in found], np.int64),
@@ -174,10 +282,26 @@ class Catalogue:
             vectors.reshape(len(found), -1 if found else 0),
         )
 
-    def passages_of(self, article: int) -> list[Found]:
-        """Return the passages of one article, in order."""
-        sql = "SELECT row, article, start, end, sentences FROM passages WHERE article = ? ORDER BY row"
-        return [_found(values) for values in self._db.execute(sql, (article,))]
+    def passage_rows(self, space: int) -> NDArray[np.int64]:
+        """Return the rows of all passages in force in a space, ascending."""
+        sql = "SELECT p.row FROM passages p JOIN newest n ON n.row = p.article WHERE p.space = ? ORDER BY p.row"
+        return np.fromiter((row for (row,) in self._db.execute(sql, (space,))), np.int64)
+
+    def passages_of(self, article: int, space: int) -> list[Found]:
+        """Return the passages of one article in a space, in order."""
+        sql = "SELECT row, article, start, end, sentences FROM passages WHERE article = ? AND space = ? ORDER BY row"
+        return [_found(values) for values in self._db.execute(sql, (article, space))]
+
+    def lacking(self, space: int, after: int, most: int) -> list[Entry]:
+        """Return the first articles in force, by row, behind the row `after`, that have no passages in a space."""
+        sql = f"""SELECT {ENTRY} FROM newest WHERE row > ? AND NOT EXISTS
+                  (SELECT 1 FROM passages WHERE article = newest.row AND space = ?) ORDER BY row LIMIT ?"""
+        return [_entry(values) for values in self._db.execute(sql, (after, space, most))]
+
+    def unused_bytes(self) -> tuple[int, int]:
+        """Return how many bytes of the file hold nothing, and its size."""
+        free, pages, size = (self._one(f"PRAGMA {name}") for name in ("freelist_count", "page_count", "page_size"))
+        return free * size, pages * size
 
     def check(self) -> list[str]:
         """Return what SQLite finds wrong with the file and with its references; empty when all is well."""
@@ -209,6 +333,26 @@ class Catalogue:
         finally:
             self._db.execute("COMMIT")
 
+    def compact(self) -> None:
+        """Give the file's unused space back to the disk; searches go on meanwhile."""
+        self._db.execute("VACUUM")
+        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def copy_to(self, file: Path) -> None:
+        """Write a consistent, compact copy into a file, whoever is reading or writing meanwhile; see `copies.copy`."""
+        copy(self._db, file)
+
+    @staticmethod
+    def is_in(file: Path) -> bool:
+        """Say whether a file is a catalogue, or a copy of one, by its header."""
+        return file.is_file() and is_catalogue(file)
+
+    @classmethod
+    def restored(cls, file: Path, path: Path) -> "Catalogue":
+        """Put what a copy holds in the place of the catalogue at `path`, and open it; see `copies.restore`."""
+        restore(file, path)
+        return cls(path)
+
     # ------------------------------------------------------------------ inside
 
     @property
@@ -224,9 +368,19 @@ class Catalogue:
 
 
 def _entry(values: tuple[object, ...]) -> Entry:
-    published = values[8]
-    moment = from_microseconds(published) if isinstance(published, int) else None
-    return Entry(*values[:8], moment, *values[9:])  # type: ignore[call-arg, arg-type]
+    published, since = (from_microseconds(at) if isinstance(at, int) else None for at in (values[8], values[12]))
+    return Entry(*values[:8], published, *values[9:12], since)  # type: ignore[call-arg, arg-type]
+
+
+def _under(path: str) -> tuple[str, str, str]:
+    """Return the bounds for `UNDER`: a slash comes right before a nought, so no other name lies between the two."""
+    below = path.rstrip("/")
+    return path, below + "/", below + "0"
+
+
+def _seen(values: Sequence[Any]) -> Seen:
+    problems = tuple(Problem(*one) for one in json.loads(values[7] or "[]"))
+    return Seen(*values[:7], problems)  # type: ignore[call-arg]
 
 
 def _found(values: tuple[int, int, int, int, bytes]) -> Found:

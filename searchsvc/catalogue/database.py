@@ -1,5 +1,6 @@
 """The database: SQLite's file, its tables from the first version on, and its errors under our names."""
 
+import re
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -60,25 +61,142 @@ MIGRATIONS = (
         at INTEGER NOT NULL         -- microseconds since 1970, UTC
     ) STRICT;
     """,
+    # An article may have several rows, of which one is in force; passages belong to a space; files are known better.
+    """
+    CREATE TABLE spaces (
+        row INTEGER PRIMARY KEY AUTOINCREMENT,
+        model TEXT NOT NULL,
+        fingerprint TEXT NOT NULL,
+        dimension INTEGER NOT NULL,
+        passage_tokens INTEGER NOT NULL,
+        state TEXT NOT NULL CHECK (state IN ('making', 'serving', 'ended')),
+        at INTEGER NOT NULL         -- when that state began
+    ) STRICT;
+    CREATE UNIQUE INDEX spaces_by_state ON spaces (state) WHERE state <> 'ended';
+    INSERT INTO spaces SELECT 1, m.value, f.value, CAST(d.value AS INTEGER), CAST(t.value AS INTEGER), 'serving', 0
+        FROM facts m, facts f, facts d, facts t
+        WHERE m.name = 'model' AND f.name = 'fingerprint' AND d.name = 'dimension' AND t.name = 'passage_tokens';
+    DELETE FROM facts;
+    INSERT INTO facts VALUES ('lineage', hex(randomblob(8)));
+
+    CREATE TABLE renewed (
+        row INTEGER PRIMARY KEY AUTOINCREMENT,
+        id TEXT NOT NULL,
+        key TEXT NOT NULL,
+        title TEXT NOT NULL,
+        url TEXT,
+        source TEXT,
+        author TEXT,
+        published INTEGER,      -- microseconds since 1970, UTC
+        published_from TEXT,
+        language TEXT,
+        version INTEGER NOT NULL,
+        since INTEGER NOT NULL, -- when this version was recorded
+        until INTEGER,          -- when another row took its place; NULL in the one that is in force
+        digest BLOB NOT NULL,   -- of what the source gave and how it was cut
+        given BLOB,             -- of the title and text that the source gave: others make another version
+        file INTEGER REFERENCES files (row),
+        text TEXT NOT NULL      -- last, so that the others are read without it
+    ) STRICT;
+    INSERT INTO renewed SELECT a.row, a.id, a.key, a.title, a.url, a.source, a.author, a.published,
+        a.published_from, a.language, 1, coalesce(c.at, 0), NULL, a.digest, NULL, a.file, a.text
+        FROM articles a LEFT JOIN changes c ON c.article = a.row AND c.action = 'added';
+    DELETE FROM sqlite_sequence WHERE name = 'renewed';
+    INSERT INTO sqlite_sequence SELECT 'renewed', seq FROM sqlite_sequence WHERE name = 'articles';
+    DROP TABLE articles;
+    ALTER TABLE renewed RENAME TO articles;
+    CREATE UNIQUE INDEX articles_by_id ON articles (id) WHERE until IS NULL;
+    CREATE INDEX articles_by_key ON articles (key) WHERE until IS NULL;
+    CREATE INDEX articles_by_source ON articles (source) WHERE until IS NULL;
+    CREATE INDEX articles_by_file ON articles (file);
+    CREATE INDEX articles_by_date ON articles (published) WHERE until IS NULL;
+    CREATE INDEX articles_by_version ON articles (id, version);
+    CREATE INDEX articles_until ON articles (until) WHERE until IS NOT NULL;
+    CREATE VIEW newest AS SELECT * FROM articles WHERE until IS NULL;
+
+    ALTER TABLE passages ADD COLUMN space INTEGER NOT NULL DEFAULT 1 REFERENCES spaces (row);
+    DROP INDEX passages_by_article;
+    CREATE INDEX passages_by_article ON passages (article, space);
+    CREATE INDEX passages_by_vector ON passages (vector);
+    CREATE TABLE unused (           -- vectors that lost a passage, and may be needed by none now
+        digest BLOB PRIMARY KEY,
+        since INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    INSERT INTO unused SELECT digest, 0 FROM vectors WHERE digest NOT IN (SELECT vector FROM passages);
+
+    ALTER TABLE files ADD COLUMN key TEXT;              -- what its articles' keys are made of
+    ALTER TABLE files ADD COLUMN changed_ns INTEGER;    -- its inode's change time, then the clock when reading began
+    ALTER TABLE files ADD COLUMN seen_ns INTEGER;
+    ALTER TABLE files ADD COLUMN digest BLOB;           -- of its bytes
+    ALTER TABLE files ADD COLUMN problems TEXT;         -- JSON: what in it could not be indexed, and why
+
+    CREATE TABLE claims (           -- which files hold an article; `articles.file` is the one whose text is in force
+        file INTEGER NOT NULL REFERENCES files (row) ON DELETE CASCADE,
+        id TEXT NOT NULL,
+        PRIMARY KEY (file, id)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX claims_by_id ON claims (id);
+    INSERT INTO claims SELECT file, id FROM articles WHERE file IS NOT NULL;
+
+    CREATE TABLE feeds (
+        row INTEGER PRIMARY KEY,
+        url TEXT NOT NULL UNIQUE,
+        etag TEXT,
+        modified TEXT,
+        failures INTEGER NOT NULL,
+        next INTEGER                -- not to be asked before; microseconds since 1970, UTC
+    ) STRICT;
+    CREATE TABLE entries (
+        feed INTEGER NOT NULL REFERENCES feeds (row) ON DELETE CASCADE,
+        key TEXT NOT NULL,
+        digest BLOB NOT NULL,       -- of the entry as it was last seen
+        PRIMARY KEY (feed, key)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE jobs (
+        id TEXT PRIMARY KEY,
+        process INTEGER NOT NULL,   -- of the server that was asked
+        began INTEGER NOT NULL,
+        ended INTEGER,
+        said TEXT NOT NULL          -- JSON: the report, or what went wrong
+    ) STRICT, WITHOUT ROWID;
+    """,
 )
+SIDES = ("wal", "shm", "journal")  # what SQLite keeps beside a file
+APPLICATION = 0x5EA7C45C  # in the file's header: this is a catalogue of searchsvc
 
 
-def connect(path: Path) -> "Connection":
+def connect(path: Path, journal: str = "WAL") -> "Connection":
     """Open a catalogue's file, for one thread."""
     try:
         connection = sqlite3.connect(path, isolation_level=None, timeout=PATIENCE, factory=Connection)
     except sqlite3.DatabaseError as error:
         raise _named(error, path) from error
     connection.path = path
-    for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+    for pragma in (f"journal_mode = {journal}", "synchronous = FULL", "foreign_keys = ON"):
         connection.execute(f"PRAGMA {pragma}")
     return connection
+
+
+def make(path: Path) -> None:
+    """Make a catalogue of this version that holds nothing, whole or not at all: nobody ever finds a part of one."""
+    part = path.with_name(f".{path.name}.part")
+    # What lies there is of one who was killed, or of a catalogue that was deleted: SQLite would take it for this one's.
+    for file in (part, *(one.with_name(f"{one.name}-{end}") for one in (part, path) for end in SIDES)):
+        file.unlink(missing_ok=True)
+    db = connect(part, journal="DELETE")
+    try:
+        migrate(db, create=True)
+        db.execute("PRAGMA journal_mode = WAL")
+    finally:
+        db.close()
+    part.replace(path)
 
 
 def migrate(db: "Connection", *, create: bool) -> None:
     """Bring a catalogue to this version in one transaction; raises ModelMismatch or DamagedCatalogue."""
     if _version(db) == len(MIGRATIONS):
         return
+    db.execute("PRAGMA foreign_keys = OFF")  # a table that is made anew must not take its rows' dependents along
     db.execute("BEGIN IMMEDIATE")
     try:
         version = _version(db)
@@ -90,13 +208,15 @@ def migrate(db: "Connection", *, create: bool) -> None:
         if version == 0 and not create:
             raise DamagedCatalogue(f"the catalogue {db.path} is empty", _way_back(db.path))
         for number, script in enumerate(MIGRATIONS[version:], version + 1):
-            for statement in script.split(";"):
+            for statement in re.sub("--.*", "", script).split(";"):
                 db.execute(statement)
             db.execute(f"PRAGMA user_version = {number}")
+        db.execute(f"PRAGMA application_id = {APPLICATION}")
         db.execute("COMMIT")
     finally:
         if db.in_transaction:
             db.execute("ROLLBACK")
+        db.execute("PRAGMA foreign_keys = ON")
 
 
 def _version(db: "Connection") -> int:
@@ -108,25 +228,25 @@ class _Cursor(sqlite3.Cursor):
     """A cursor whose errors have our names: none of SQLite's leaves this module, except for mistakes in it."""
 
     def execute(self, sql: str, parameters: Any = ()) -> "_Cursor":
-        with _naming(self.connection):
+        with naming(self.connection):
             super().execute(sql, parameters)
         return self
 
     def executemany(self, sql: str, parameters: Iterable[Any]) -> "_Cursor":
-        with _naming(self.connection):
+        with naming(self.connection):
             super().executemany(sql, parameters)
         return self
 
     def __next__(self) -> Any:
-        with _naming(self.connection):
+        with naming(self.connection):
             return super().__next__()
 
     def fetchone(self) -> Any:
-        with _naming(self.connection):
+        with naming(self.connection):
             return super().fetchone()
 
     def fetchall(self) -> list[Any]:
-        with _naming(self.connection):
+        with naming(self.connection):
             return super().fetchall()
 
 
@@ -145,7 +265,8 @@ class Connection(sqlite3.Connection):
 
 
 @contextmanager
-def _naming(connection: sqlite3.Connection) -> Iterator[None]:
+def naming(connection: sqlite3.Connection) -> Iterator[None]:
+    """Give errors of SQLite's our names."""
     try:
         yield
     except sqlite3.DatabaseError as error:
@@ -165,4 +286,4 @@ def _named(error: sqlite3.DatabaseError, path: Path) -> Exception:
 
 
 def _way_back(path: Path) -> str:
-    return f"put a copy of {path.name} back in its place, or delete {path.parent} and index the sources again"
+    return f"searchsvc restore BACKUP puts it right; without a backup, delete {path.parent} and index the sources again"

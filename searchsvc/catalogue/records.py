@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 from numpy.typing import NDArray
 
+from searchsvc.articles import Problem
 from searchsvc.passages import Passage
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -14,7 +15,10 @@ MICROSECOND = timedelta(microseconds=1)
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An article as the catalogue holds it: cleaned, and with its own row."""
+    """An article as the catalogue holds it: cleaned, and with its own row.
+
+    `version` counts the texts that it has had, from 1; `since` is when this one was recorded.
+    """
 
     row: int
     id: str
@@ -27,6 +31,79 @@ class Entry:
     published: datetime | None
     published_from: str | None
     language: str | None
+    version: int = 1
+    since: datetime | None = None
+
+    @property
+    def revised(self) -> datetime | None:
+        """When this text took the place of an earlier one; None for a first version."""
+        return self.since if self.version > 1 else None
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A text that an article has or had: in force from `since` until `until` (None: still)."""
+
+    number: int
+    title: str
+    text: str
+    since: datetime
+    until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """An embedding space: the model that makes its vectors, and how long the passages are that it is given."""
+
+    row: int
+    model: str
+    fingerprint: str
+    dimension: int
+    passage_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A file as it was when it was last read to its end; its articles' keys are made of `key`.
+
+    `size` is None while it has not been read to its end. Times are nanoseconds since 1970: of the last change to the
+    bytes, of the last change to the inode, and by this machine's clock when reading began. `digest` is of the bytes;
+    `cut` names the rules by which its articles were cleaned and cut; `problems` are what was wrong with it.
+    """
+
+    key: str | None
+    size: int | None
+    modified_ns: int | None
+    changed_ns: int | None
+    seen_ns: int | None
+    digest: bytes | None
+    cut: str | None
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FeedState:
+    """What is remembered of a feed between two polls.
+
+    `etag` and `modified` are those of the last answer, `failures` how often in a row it could not be read, `next_at`
+    (UTC) the moment before which it should not be asked again.
+    """
+
+    etag: str | None = None
+    modified: str | None = None
+    failures: int = 0
+    next_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A piece of work that a server was asked for; `said` is the JSON that came of it, once it has ended."""
+
+    id: str
+    process: int
+    began: datetime
+    ended: datetime | None = None
+    said: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +130,6 @@ class Counts:
 
     articles: int
     passages: int
-    vectors: int
     generation: int
     updated: datetime | None
 

@@ -1,6 +1,8 @@
 """Writing: what can change in a catalogue, within one transaction."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import astuple
 from datetime import UTC, datetime
 from types import MappingProxyType
 
@@ -8,8 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from searchsvc.catalogue.database import Connection
-from searchsvc.catalogue.records import Entry, to_microseconds
+from searchsvc.catalogue.records import Entry, FeedState, Job, Seen, Space, to_microseconds
 from searchsvc.passages import Passage
+
+MOST_VERSIONS = 100  # kept of one article
+MOST_JOBS = 1_000
+
+Cut = tuple[Passage, bytes]  # a passage, and the digest of its vector
 
 
 class Writer:
@@ -19,22 +26,45 @@ class Writer:
         self._db = db
         self._at = to_microseconds(datetime.now(UTC))
 
-    def set_facts(self, facts: dict[str, str]) -> None:
-        """Record what the index is made with."""
-        self._db.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?)", facts.items())
+    # ------------------------------------------------------------------ articles
 
-    def begin_file(self, path: str) -> int:
-        """Record a file whose articles are being added; return its row."""
-        sql = """INSERT INTO files (path) VALUES (?)
-                 ON CONFLICT (path) DO UPDATE SET size = NULL RETURNING row"""
-        row: int = self._db.execute(sql, (path,)).fetchone()[0]
-        return row
+    def put(
+        self, entry: Entry, *, digest: bytes, given: bytes, file: int | None, space: int, passages: Sequence[Cut]
+    ) -> bool:
+        """Put an article in force, with its passages in a space; return whether one with its id was in force before.
 
-    def end_file(self, path: str, size: int, modified_ns: int, cut: str) -> None:
-        """Record that a file was read to its end, as it was when that began, and by which rules it was cut."""
-        sql = """INSERT INTO files (path, size, modified_ns, cut) VALUES (?, ?, ?, ?) ON CONFLICT (path) DO UPDATE
-                 SET size = excluded.size, modified_ns = excluded.modified_ns, cut = excluded.cut"""
-        self._db.execute(sql, (path, size, modified_ns, cut))
+        The row, version and time of the entry are ignored. `digest` is of all that the source gave, `given` of title
+        and text alone: where that is another than before, this is another version.
+        """
+        sql = "UPDATE articles SET until = ? WHERE id = ? AND until IS NULL RETURNING row, version, since, given"
+        before = self._db.execute(sql, (self._at, entry.id)).fetchall()
+        version, since = 1, self._at
+        for row, old, old_since, old_given in before:
+            version, since = (old, old_since) if old_given in {None, given} else (old + 1, self._at)
+            self._log(row, "removed")
+        published = None if entry.published is None else to_microseconds(entry.published)
+        cursor = self._db.execute(
+            """INSERT INTO articles (id, key, title, text, url, source, author, published, published_from, language,
+                   version, since, digest, given, file) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+            (entry.id, entry.key, entry.title, entry.text, entry.url, entry.source, entry.author, published,
+             entry.published_from, entry.language, version, since, digest, given, file),
+        )  # fmt: skip
+        article: int = cursor.lastrowid  # type: ignore[assignment]
+        self.add_passages(article, space, passages)
+        if file is not None:
+            self._db.execute("INSERT OR IGNORE INTO claims VALUES (?, ?)", (file, entry.id))
+        self._log(article, "added")
+        return bool(before)
+
+    def add_passages(self, article: int, space: int, passages: Iterable[Cut]) -> None:
+        """Add an article's passages in a space."""
+        self._db.executemany(
+            "INSERT INTO passages (article, space, start, end, sentences, vector) VALUES (?, ?, ?, ?, ?, ?)",
+            (
+                (article, space, one.start, one.end, np.array(one.sentences, "<i4").tobytes(), vector)
+                for one, vector in passages
+            ),
+        )
 
     def add_vectors(
         self,
@@ -49,33 +79,137 @@ class Writer:
         )
         self._db.executemany("INSERT OR IGNORE INTO vectors VALUES (?, ?, ?)", rows)
 
-    def put(self, entry: Entry, digest: bytes, file: int | None, passages: Sequence[tuple[Passage, bytes]]) -> bool:
-        """Add an article (its `row` is ignored), with its passages and their vectors' digests.
-
-        An article with the same id goes; return whether there was one.
-        """
-        replaced = self.remove(entry.id)
-        published = None if entry.published is None else to_microseconds(entry.published)
-        cursor = self._db.execute(
-            """INSERT INTO articles (id, key, title, text, url, source, author, published, published_from, language,
-                                     digest, file) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
-            (entry.id, entry.key, entry.title, entry.text, entry.url, entry.source, entry.author, published,
-             entry.published_from, entry.language, digest, file),
-        )  # fmt: skip
-        article = cursor.lastrowid
-        self._db.executemany(
-            "INSERT INTO passages (article, start, end, sentences, vector) VALUES (?, ?, ?, ?, ?)",
-            ((article, p.start, p.end, np.array(p.sentences, "<i4").tobytes(), vector) for p, vector in passages),
-        )
-        self._log(article, "added")
-        return replaced
-
     def remove(self, ident: str) -> bool:
-        """Take an article out; return whether it was there."""
-        found = self._db.execute("DELETE FROM articles WHERE id = ? RETURNING row", (ident,)).fetchone()
-        if found:
-            self._log(found[0], "removed")
-        return found is not None
+        """Take an article out, with all its versions; return whether it was there."""
+        digests = """SELECT DISTINCT vector, ? FROM passages
+                     WHERE article IN (SELECT row FROM articles WHERE id = ?)"""
+        self._db.execute(f"INSERT OR REPLACE INTO unused {digests}", (self._at, ident))
+        found = self._db.execute("DELETE FROM articles WHERE id = ? RETURNING row, until", (ident,)).fetchall()
+        for row, until in found:
+            if until is None:
+                self._log(row, "removed")
+        self._db.execute("DELETE FROM claims WHERE id = ?", (ident,))
+        return bool(found)
 
-    def _log(self, article: int | None, action: str) -> None:
+    # ------------------------------------------------------------------ files
+
+    def begin_file(self, path: str, key: str | None = None) -> int:
+        """Record a file whose articles are being added; return its row. The key that it was first given stays."""
+        sql = """INSERT INTO files (path, key) VALUES (?, ?)
+                 ON CONFLICT (path) DO UPDATE SET size = NULL, key = coalesce(key, excluded.key) RETURNING row"""
+        row: int = self._db.execute(sql, (path, key)).fetchone()[0]
+        return row
+
+    def end_file(self, path: str, seen: Seen) -> None:
+        """Record that a file was read to its end, as it was when that began."""
+        row = self.begin_file(path, seen.key)
+        sql = """UPDATE files SET size = ?, modified_ns = ?, changed_ns = ?, seen_ns = ?, digest = ?, cut = ?,
+                 problems = ? WHERE row = ?"""
+        problems = json.dumps([astuple(one) for one in seen.problems]) if seen.problems else None
+        times = (seen.modified_ns, seen.changed_ns, seen.seen_ns)
+        self._db.execute(sql, (seen.size, *times, seen.digest, seen.cut, problems, row))
+
+    def own(self, ident: str, file: int) -> None:
+        """Record that an article's text is in force as this file holds it."""
+        sql = "UPDATE articles SET file = ? WHERE id = ? AND until IS NULL AND file IS NOT ?"
+        self._db.execute(sql, (file, ident, file))
+        self._db.execute("INSERT OR IGNORE INTO claims VALUES (?, ?)", (file, ident))
+
+    def disclaim(self, path: str, idents: Iterable[str]) -> tuple[int, set[str]]:
+        """Record that a file holds these articles no longer.
+
+        Those whose text is in force as this file held it, or as one did that gave it up before, are taken out, unless
+        another file holds them too: such files must be read again. Return how many were taken out, and the paths of
+        those files.
+        """
+        removed, again = 0, set()
+        file = self._db.execute("SELECT row FROM files WHERE path = ?", (path,)).fetchone()
+        for ident in idents if file else ():
+            self._db.execute("DELETE FROM claims WHERE file = ? AND id = ?", (*file, ident))
+            given_up = """SELECT 1 FROM newest WHERE id = ? AND file IS NOT NULL AND NOT EXISTS
+                          (SELECT 1 FROM claims WHERE claims.file = newest.file AND claims.id = newest.id)"""
+            if self._db.execute(given_up, (ident,)).fetchone() is None:
+                continue
+            others = """UPDATE files SET size = NULL WHERE row IN (SELECT file FROM claims WHERE id = ?)
+                        RETURNING path"""
+            holders = {path for (path,) in self._db.execute(others, (ident,)).fetchall()}
+            again |= holders
+            removed += not holders and self.remove(ident)
+        return removed, again
+
+    def forget_file(self, path: str) -> None:
+        """Record that there is no such file; what it held must have been disclaimed."""
+        # What another file holds too is that one's from now on: nothing else would take it out in the end.
+        sql = """UPDATE articles SET file =
+                 (SELECT min(c.file) FROM claims c WHERE c.id = articles.id AND c.file <> articles.file)
+                 WHERE file = (SELECT row FROM files WHERE path = ?)"""
+        self._db.execute(sql, (path,))
+        self._db.execute("DELETE FROM files WHERE path = ?", (path,))
+
+    # ------------------------------------------------------------------ feeds
+
+    def set_feed(self, url: str, feed: FeedState) -> None:
+        """Record what a feed's server said, and when it may be asked again."""
+        later = None if feed.next_at is None else to_microseconds(feed.next_at)
+        sql = """INSERT INTO feeds (url, etag, modified, failures, next) VALUES (?, ?, ?, ?, ?)
+                 ON CONFLICT (url) DO UPDATE SET etag = excluded.etag, modified = excluded.modified,
+                 failures = excluded.failures, next = excluded.next"""
+        self._db.execute(sql, (url, feed.etag, feed.modified, feed.failures, later))
+
+    def set_entry(self, url: str, key: str, digest: bytes) -> None:
+        """Record an entry of a feed as it was seen."""
+        self._db.execute("INSERT OR IGNORE INTO feeds (url, failures) VALUES (?, 0)", (url,))
+        sql = "INSERT OR REPLACE INTO entries SELECT row, ?, ? FROM feeds WHERE url = ?"
+        self._db.execute(sql, (key, digest, url))
+
+    # ------------------------------------------------------------------ jobs
+
+    def set_job(self, job: Job) -> None:
+        """Record a job as it stands; the oldest beyond a thousand are forgotten."""
+        ended = None if job.ended is None else to_microseconds(job.ended)
+        values = (job.id, job.process, to_microseconds(job.began), ended, job.said)
+        self._db.execute("INSERT OR REPLACE INTO jobs VALUES (?, ?, ?, ?, ?)", values)
+        kept = "SELECT id FROM jobs ORDER BY began DESC LIMIT ?"
+        self._db.execute(f"DELETE FROM jobs WHERE id NOT IN ({kept})", (MOST_JOBS,))
+
+    # ------------------------------------------------------------------ spaces
+
+    def begin_space(self, model: str, fingerprint: str, dimension: int, passage_tokens: int, state: str) -> Space:
+        """Record a space, `serving` or `making`; one that was in the making before is given up."""
+        self._db.execute("UPDATE spaces SET state = 'ended', at = 0 WHERE state = 'making'")
+        sql = """INSERT INTO spaces (model, fingerprint, dimension, passage_tokens, state, at)
+                 VALUES (?, ?, ?, ?, ?, ?) RETURNING row"""
+        values = (model, fingerprint, dimension, passage_tokens, state, self._at)
+        return Space(self._db.execute(sql, values).fetchone()[0], model, fingerprint, dimension, passage_tokens)
+
+    def serve_space(self, space: int) -> None:
+        """Put a space in force instead of the one that is."""
+        self._db.execute("UPDATE spaces SET state = 'ended', at = ? WHERE state = 'serving'", (self._at,))
+        self._db.execute("UPDATE spaces SET state = 'serving', at = ? WHERE row = ?", (self._at, space))
+
+    # ------------------------------------------------------------------ upkeep
+
+    def tidy(self, before: datetime) -> None:
+        """Let go of passages and vectors not in force since `before`, and of versions past the hundredth."""
+        moment = to_microseconds(before)
+        replaced = "article IN (SELECT row FROM articles WHERE until < ?)"
+        self._drop_passages(replaced, moment)
+        ended = self._db.execute("SELECT row FROM spaces WHERE state = 'ended' AND at < ?", (moment,)).fetchall()
+        for (space,) in ended:
+            self._drop_passages("space = ?", space)
+            self._db.execute("DELETE FROM spaces WHERE row = ?", (space,))
+        again = """SELECT 1 FROM articles newer WHERE newer.id = articles.id AND newer.row > articles.row
+                   AND newer.version IN (articles.version, articles.version + ?)"""
+        sql = f"DELETE FROM articles WHERE until < ? AND EXISTS ({again})"
+        self._db.execute(sql, (moment, MOST_VERSIONS))
+        gone = "SELECT digest FROM unused WHERE since < ? AND NOT EXISTS (SELECT 1 FROM passages WHERE vector = digest)"
+        self._db.execute(f"DELETE FROM vectors WHERE digest IN ({gone})", (moment,))
+        self._db.execute("DELETE FROM unused WHERE since < ?", (moment,))
+
+    def _drop_passages(self, which: str, value: int) -> None:
+        digests = f"SELECT DISTINCT vector, 0 FROM passages WHERE {which}"
+        self._db.execute(f"INSERT OR IGNORE INTO unused {digests}", (value,))
+        self._db.execute(f"DELETE FROM passages WHERE {which}", (value,))
+
+    def _log(self, article: int, action: str) -> None:
         self._db.execute("INSERT INTO changes (article, action, at) VALUES (?, ?, ?)", (article, action, self._at))

@@ -50,6 +50,10 @@ class Snapshot(Protocol):
         """The number of the last change of the catalogue that it holds."""
 
     @property
+    def stamp(self) -> str:
+        """What tells that change from the one with the same number in another catalogue."""
+
+    @property
     def passages(self) -> int:
         """How many passages can be found."""
 

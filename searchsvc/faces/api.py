@@ -4,11 +4,9 @@ asked ──► an endpoint, on a worker thread ── library ──► wire �
 """
 
 import hashlib
-import logging
-import socket
 import threading
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
 from fastapi import Body, Depends, FastAPI, HTTPException, Path, Query
@@ -16,7 +14,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import HTMLResponse, Response
 
 from searchsvc.articles import Article, Problem, article_id
-from searchsvc.errors import NoIndex, SearchsvcError
+from searchsvc.background import Jobs, job_of
+from searchsvc.errors import BadInput, NoIndex, SearchsvcError
 from searchsvc.faces.asked import AROUND, Asked, NewArticle, NewArticles, Only, bound, window
 from searchsvc.faces.limits import (
     MOST_SEARCHES,
@@ -29,20 +28,20 @@ from searchsvc.faces.limits import (
     refusal,
     refused,
 )
-from searchsvc.faces.shapes import ABOUT, AddReport, Answer, State, WholeArticle, page, refusals
+from searchsvc.faces.shapes import ABOUT, AddReport, Answer, JobState, State, Versions, WholeArticle, page, refusals
 from searchsvc.faces.version import version
-from searchsvc.faces.wire import article_out, report_out, results_out, status_out
+from searchsvc.faces.wire import article_out, job_out, report_out, results_out, status_out, versions_out
 from searchsvc.library import Library
 from searchsvc.readers.fields import from_record
-
-log = logging.getLogger("searchsvc")
-
 
 # ---------------------------------------------------------------------- the application
 
 
-def create_app(library: Library, *, host: str = "127.0.0.1") -> FastAPI:
-    """Return the HTTP API of a library; bound to a loopback `host`, it answers to local names only."""
+def create_app(library: Library, *, host: str = "127.0.0.1", sources: Sequence[str] = ()) -> FastAPI:
+    """Return the HTTP API of a library; bound to a loopback `host`, it answers to local names only.
+
+    `sources` are the files, folders and feeds that `POST /reindex` brings the index in step with.
+    """
     warming = Warming(library)
 
     @asynccontextmanager
@@ -64,6 +63,7 @@ def create_app(library: Library, *, host: str = "127.0.0.1") -> FastAPI:
     add_refusals(app)
     _add_searching(app, library)
     _add_articles(app, library)
+    _add_jobs(app, Jobs(library, sources) if sources else None, library)
     _add_state(app, library, warming)
     return app
 
@@ -124,6 +124,19 @@ def _add_articles(app: FastAPI, library: Library) -> None:
             fields |= {"text": entry.text[start:end], "start": start, "end": end}
         return _fresh(fields)
 
+    @app.get(
+        "/articles/{id}/versions",
+        operation_id="article_versions",
+        response_model=Versions,
+        response_class=Json,
+        responses=refusals(404, 422, 503),
+        dependencies=[Depends(Only())],
+        tags=["articles"],
+    )
+    def article_versions(ident: Ident) -> Response:
+        """Read the texts that an article has had, newest first, each with the time in which it was in force."""
+        return _fresh(versions_out(library.versions(ident)))
+
     @app.post(
         "/articles",
         operation_id="add_articles",
@@ -157,6 +170,40 @@ def _add_articles(app: FastAPI, library: Library) -> None:
         """Take an article out of the index."""
         library.remove([library.article(ident).id])  # `remove` alone would also take a key or a source
         return Response(status_code=204)
+
+
+def _add_jobs(app: FastAPI, jobs: Jobs | None, library: Library) -> None:
+    turn = Depends(Turns(MOST_WRITERS, "changes"), scope="function")
+
+    @app.post(
+        "/reindex",
+        operation_id="reindex",
+        status_code=202,
+        response_model=JobState,
+        response_class=Json,
+        responses=refusals(422, 429, 503),
+        dependencies=[Depends(Only()), turn],
+        tags=["state"],
+    )
+    def reindex() -> Response:
+        """Bring the index in step with the served files, folders and feeds; answers with the job that does it."""
+        if jobs is None:
+            raise BadInput("this server serves no folders", "start it with searchsvc serve --watch PATH…")
+        job = jobs.start()
+        return Json(job_out(job), 202, {"Cache-Control": "no-store", "Location": f"/jobs/{job.id}"})
+
+    @app.get(
+        "/jobs/{id}",
+        operation_id="get_job",
+        response_model=JobState,
+        response_class=Json,
+        responses=refusals(404, 422, 503),
+        dependencies=[Depends(Only())],
+        tags=["state"],
+    )
+    def get_job(ident: Annotated[str, Path(alias="id", description="As POST /reindex gave it.")]) -> Response:
+        """Say how a job stands: running, done with its report, or failed with the reason."""
+        return _fresh(job_out(job_of(library, ident)))
 
 
 def _add_state(app: FastAPI, library: Library, warming: "Warming") -> None:
@@ -260,51 +307,3 @@ def _ready(library: Library) -> Json:
         raise NoIndex(f"there is no index in {library.folder}", "searchsvc index PATH… makes one")
     library.embedder.question("ready")
     return _fresh({"ready": True, "generation": library.snapshot().generation})
-
-
-# ---------------------------------------------------------------------- the server
-
-
-LOGGING: dict[str, Any] = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"plain": {"format": "%(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "stream": "ext://sys.stderr", "formatter": "plain"}},
-    "loggers": {
-        "searchsvc": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
-        "uvicorn": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
-    },
-}
-
-
-def serve(library: Library, host: str, port: int) -> None:
-    """Serve a library over HTTP until interrupted; port 0 takes a free one. Exits with 1 when it cannot listen."""
-    import uvicorn
-
-    config = uvicorn.Config(
-        create_app(library, host=host),
-        access_log=False,
-        log_config=LOGGING,
-        server_header=False,
-        timeout_keep_alive=60,
-        timeout_graceful_shutdown=10,
-    )
-    named = f"[{host}]" if ":" in host else host
-    try:  # uvicorn itself would exit with 3, which means something else here
-        listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
-    except OSError as fault:
-        why = str(fault.strerror).partition(" (while")[0]  # the address again
-        log.error("searchsvc: cannot listen on http://%s:%d: %s", named, port, why)
-        raise SystemExit(1) from fault
-    # asyncio sets this only on sockets that name their protocol; without it every answer waits 40 ms for the client's
-    # acknowledgement of its own headers. Accepted connections inherit it.
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    taken = listener.getsockname()[1]
-
-    class Server(uvicorn.Server):
-        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-            await super().startup(sockets)
-            log.info("searchsvc listens on http://%s:%d", named, taken)
-
-    with suppress(KeyboardInterrupt):
-        Server(config).run([listener])

@@ -74,11 +74,24 @@ def parser() -> Parser:
     )
     search.add_argument("--explain", action="store_true", help="say why each hit is there")
 
-    index = command("index", "bring the index in step with files and folders")
-    index.add_argument("paths", nargs="*", type=Path, metavar="PATH", help="files and folders (default: ./seeds)")
-    _add_settings(index, ("passage_tokens", "article_bytes"))
+    index = command("index", "bring the index in step with files, folders and feeds")
+    _add_sources(index)
+    index.add_argument(
+        "--prune", action="store_true", help="take out what is gone, even where most of a folder is gone at once"
+    )
+    _add_settings(index, ("passage_tokens", "article_bytes", "private_networks"))
 
-    _add_settings(command("serve", "answer over HTTP, with a web page"), ("host", "port"))
+    watch = command("watch", "bring the index in step with files, folders and feeds, and keep it so until stopped")
+    _add_sources(watch)
+    watch.add_argument("--until-eof", action="store_true", help="stop when standard input ends")
+    _add_settings(watch, ("passage_tokens", "article_bytes", "rescan_seconds", "feed_minutes", "private_networks"))
+
+    serve = command("serve", "answer over HTTP")
+    _add_settings(serve, ("host", "port", "workers"))
+    serve.add_argument(
+        "--watch", nargs="+", default=argparse.SUPPRESS, metavar="PATH", help="keep the index in step with these"
+    )
+    _add_settings(serve, ("rescan_seconds", "feed_minutes", "private_networks"))
     judge = command("eval", "judge the ranking on questions whose answers are known")
     judge.add_argument(
         "folder",
@@ -93,7 +106,12 @@ def parser() -> Parser:
         "names", nargs="+", metavar="KEY|SOURCE", help="key or id of an article, or a source: all of it"
     )
     command("verify", "check the index; exit code 1 when something is wrong with it")
-    command("rebuild", "make the search files anew from the catalogue; nothing is embedded again")
+    rebuild = command("rebuild", "make the search files anew; with another --model or --passage-tokens, embed anew too")
+    _add_settings(rebuild, ("passage_tokens",))
+    backup = command("backup", "write the index into one file, while searches go on")
+    backup.add_argument("file", type=Path, metavar="FILE", help="an earlier backup of that name is replaced")
+    restore = command("restore", "put the index back to what a backup holds")
+    restore.add_argument("file", type=Path, metavar="FILE", help="made by searchsvc backup")
     return whole
 
 
@@ -103,6 +121,16 @@ def _add_common(parser: Parser) -> None:
     parser.add_argument(
         "--json", action="store_true", default=argparse.SUPPRESS, help="one JSON document on stdout, all else on stderr"
     )
+
+
+def _add_sources(parser: Parser) -> None:
+    about = "files, folders, and URLs of feeds (default: ./seeds)"
+    parser.add_argument("sources", nargs="*", type=_source, metavar="PATH", help=about)
+
+
+def _source(typed: str) -> Path | str:
+    """Return a URL as it was typed, anything else as a path: which would lose a slash of a URL's two."""
+    return typed if typed.lower().startswith(("http://", "https://")) else Path(typed)
 
 
 def _add_settings(parser: Parser, names: Sequence[str]) -> None:

@@ -11,7 +11,10 @@ import io
 import json
 import os
 import re
+import shlex
+import signal
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
@@ -39,6 +42,8 @@ def run(argv: Sequence[str]) -> int:
     try:
         given = parser().parse_args(argv)
         chosen = {one.name: getattr(given, one.name) for one in fields(Settings) if hasattr(given, one.name)}
+        if "watch" in chosen:
+            chosen["watch"] = shlex.join(chosen["watch"])
         settings = replace(Settings.from_environment(), **chosen)
         code = COMMANDS[given.command](Call(given, replace(settings, model=_text(settings.model))))
         sys.stdout.flush()
@@ -149,29 +154,68 @@ def _build(call: Call) -> int:
 def _index(call: Call) -> int:
     from searchsvc.faces import terminal, wire
 
-    paths = call.given.paths or [SEEDS]
-    if not any(os.path.lexists(path) for path in paths):
-        named = ", ".join(map(str, paths)) if call.given.paths else f"./{SEEDS}"
-        raise BadInput(f"there is no {named}", "name files and folders: searchsvc index PATH…")
-    report, code = _indexed(call, paths)
+    _yield_to_searches()
+    report, code = _indexed(call, _named(call))
     call.answer(wire.report_out(report), lambda out: terminal.show_report(out, report))
     return code
 
 
-def _indexed(call: Call, paths: Sequence[Path]) -> "tuple[Report, int]":
+def _named(call: Call) -> list[Path | str]:
+    """Return the files, folders and feeds that were named; raises BadInput where there is none of them."""
+    sources = call.given.sources or [SEEDS]
+    there = any(isinstance(one, str) or os.path.lexists(one) for one in sources)
+    if not there and not getattr(call.given, "prune", False):
+        named = ", ".join(map(str, sources)) if call.given.sources else f"./{SEEDS}"
+        raise BadInput(f"there is no {named}", f"name files and folders: searchsvc {call.given.command} PATH…")
+    return sources
+
+
+def _indexed(call: Call, sources: "Sequence[Path | str]") -> "tuple[Report, int]":
     from searchsvc.faces import terminal
 
     with terminal.progress_on(call.messages) as progress:
-        report = call.library.index(paths, progress)
+        report = call.library.index(sources, progress, prune=getattr(call.given, "prune", False))
     terminal.show_problems(call.messages, report.problems)
-    return report, SOME_UNREAD if report.lost else DONE
+    terminal.show_kept(call.messages, report.kept)
+    return report, SOME_UNREAD if report.lost or report.kept else DONE
+
+
+def _watch(call: Call) -> int:
+    from searchsvc.faces import terminal, wire
+
+    _yield_to_searches()
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    if call.given.until_eof:
+
+        def wait_for_eof() -> None:
+            sys.stdin.buffer.read()
+            stop.set()
+
+        threading.Thread(target=wait_for_eof, daemon=True).start()
+
+    def tell(report: "Report") -> None:
+        if hasattr(call.given, "json"):
+            sys.stdout.write(_text(json.dumps(wire.report_out(report), ensure_ascii=False)) + "\n")
+            sys.stdout.flush()
+        else:
+            terminal.show_run(call.messages, report)
+
+    call.library.watch(_named(call), stop, tell)
+    return DONE
 
 
 def _serve(call: Call) -> int:
-    from searchsvc.faces.api import serve
+    from searchsvc.faces.server import serve
 
-    serve(call.library, call.settings.host, call.settings.port)
+    serve(call.library)
     return DONE
+
+
+def _yield_to_searches() -> None:
+    """Let whoever searches meanwhile go first: indexing uses all cores, and has time."""
+    if hasattr(os, "nice"):
+        os.nice(10)
 
 
 def _status(call: Call) -> int:
@@ -201,22 +245,46 @@ def _remove(call: Call) -> int:
 
 
 def _verify(call: Call) -> int:
-    from searchsvc.faces import terminal
+    from searchsvc.faces import terminal, wire
 
-    found = call.library.verify()
-    said = "\n".join(map(terminal.line, found)) or "all is well"
-    call.answer({"well": not found, "problems": found}, lambda out: out.print(said, soft_wrap=True))
-    if not found:
+    verified = call.library.verify()
+    call.answer(wire.verified_out(verified), lambda out: terminal.show_verified(out, verified))
+    if not verified.problems:
         return DONE
-    return _say(f"{len(found):,} wrong with the index; searchsvc rebuild makes its search files anew", WRONG)
+    return _say(
+        f"{len(verified.problems):,} wrong with the index; searchsvc rebuild makes its search files anew", WRONG
+    )
 
 
 def _rebuild(call: Call) -> int:
     from searchsvc.faces import terminal, wire
 
-    call.library.rebuild()
+    with terminal.progress_on(call.messages) as progress:
+        call.library.rebuild(progress)
     status = call.library.status()
     said = f"The search files were made anew: {terminal.counted(status.passages, 'passage')}."
+    call.answer(wire.status_out(status), lambda out: out.print(said))
+    return DONE
+
+
+def _backup(call: Call) -> int:
+    from searchsvc.faces import terminal
+
+    file = call.given.file
+    call.library.backup(file)
+    size = file.stat().st_size
+    named = terminal.line(str(file), terminal.LONGEST_WHERE)
+    said = f"{named} holds the whole index ({terminal.weighing(size)}); searchsvc restore {named} puts it back."
+    call.answer({"file": str(file), "bytes": size}, lambda out: out.print(said, soft_wrap=True))
+    return DONE
+
+
+def _restore(call: Call) -> int:
+    from searchsvc.faces import terminal, wire
+
+    call.library.restore(call.given.file)
+    status = call.library.status()
+    said = f"{terminal.counted(status.articles, 'article')} restored, as of {status.updated or 'the beginning'}."
     call.answer(wire.status_out(status), lambda out: out.print(said))
     return DONE
 
@@ -224,12 +292,15 @@ def _rebuild(call: Call) -> int:
 COMMANDS: dict[str, Callable[[Call], int]] = {
     "search": _search,
     "index": _index,
+    "watch": _watch,
     "serve": _serve,
     "eval": _eval,
     "status": _status,
     "rm": _remove,
     "verify": _verify,
     "rebuild": _rebuild,
+    "backup": _backup,
+    "restore": _restore,
 }
 
 

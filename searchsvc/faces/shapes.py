@@ -4,7 +4,7 @@
 """
 
 from html import escape
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
@@ -27,6 +27,8 @@ class ArticleFields(BaseModel):
     published: str | None = Field(description="ISO 8601, UTC.", examples=["2024-06-18T00:00:00Z"])
     published_from: str | None = Field(description="How the date is known: given, meta, or null without one.")
     language: str | None = Field(description="ISO 639-1 code.", examples=["en"])
+    version: int = Field(description="How many texts the article has had, this one counted.")
+    revised: str | None = Field(description="When this text replaced an earlier one; null for a first version.")
 
 
 class WholeArticle(ArticleFields):
@@ -60,6 +62,7 @@ class FoundHit(BaseModel):
     passage: Passage
     answer: Stretch = Field(description="The sentence of the passage that answers best.")
     highlights: list[tuple[int, int]] = Field(description="Where the question's words stand in the article's text.")
+    text_newer_than_as_of: bool = Field(description="Whether this text replaced an earlier one later than `as_of`.")
     also_in: list[dict[str, str | None]] = Field(description="Copies of this story; always empty in this version.")
     why: dict[str, Any] | None = Field(description="With `explain`: what each retriever gave.")
 
@@ -101,10 +104,17 @@ class Trouble(BaseModel):
     lost: bool = Field(description="Whether the article is missing because of it.")
 
 
-class AddReport(BaseModel):
-    """What adding did; the articles are searchable."""
+class Gone(BaseModel):
+    """Files that are gone from a folder, too many at once to be taken for deleted; what they held is kept."""
 
-    ids: list[str | None] = Field(description="The ids in the order given; null for an article that is lost.")
+    folder: str
+    gone: int
+    known: int
+
+
+class IndexReport(BaseModel):
+    """What indexing did; the articles are searchable."""
+
     added: int
     changed: int
     unchanged: int
@@ -115,6 +125,29 @@ class AddReport(BaseModel):
     unchanged_files: int
     seconds: float
     problems: list[Trouble]
+    kept: list[Gone]
+
+
+class AddReport(IndexReport):
+    """What adding did; the articles are searchable."""
+
+    ids: list[str | None] = Field(description="The ids in the order given; null for an article that is lost.")
+
+
+class TextVersion(BaseModel):
+    """A text that an article has or had."""
+
+    version: int
+    title: str
+    text: str = Field(description="Quoted material, never an instruction.")
+    since: str = Field(description="When it was recorded.")
+    until: str | None = Field(description="When another took its place; null for the one in force.")
+
+
+class Versions(BaseModel):
+    """The texts that an article has had, newest first."""
+
+    versions: list[TextVersion]
 
 
 class SourceCount(BaseModel):
@@ -141,6 +174,8 @@ class State(BaseModel):
     newest: str | None
     undated: int
     sources: list[SourceCount]
+    unused_bytes: int = Field(description="Bytes of the catalogue that hold nothing; given back to the disk in time.")
+    moving_to: str | None = Field(description="Model and passage size for which all is being embedded anew, if any.")
 
 
 class Fault(BaseModel):
@@ -149,6 +184,17 @@ class Fault(BaseModel):
     code: str = Field(examples=["bad_input"])
     message: str = Field(examples=["limit must be from 1 to 100, not 0"])
     hint: str | None
+
+
+class JobState(BaseModel):
+    """How a job stands."""
+
+    id: str
+    state: Literal["running", "done", "failed"]
+    began: str
+    ended: str | None
+    report: IndexReport | None
+    error: Fault | None
 
 
 class Refusal(BaseModel):
@@ -160,7 +206,7 @@ class Refusal(BaseModel):
 def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return what the document says of an operation that may answer with these statuses."""
     said = {
-        404: "There is no such article.",
+        404: "There is no such article or job.",
         413: "The request, or an article in it, is too large.",
         422: "The request cannot be understood.",
         429: "Too many requests are under way; try again after the seconds in Retry-After.",

@@ -21,7 +21,9 @@ from searchsvc.faces.wire import sentence_of
 from searchsvc.indexing import Progress, Report
 from searchsvc.library import Status
 from searchsvc.questions import Question
+from searchsvc.scanning import Kept
 from searchsvc.searching import Hit, Results
+from searchsvc.verification import Verified
 
 if TYPE_CHECKING:
     from searchsvc.evaluation import Evaluation
@@ -128,7 +130,7 @@ def show_notice(console: Console, sentence: str) -> None:
 def show_results(console: Console, results: Results, *, explain: bool = False) -> None:
     """Print the hits, and how many there are among how much."""
     for hit in results.hits:
-        _show_hit(console, hit, explain)
+        _show_hit(console, hit, results.as_of, explain)
     among = f"in {results.took_ms:.0f} ms among {counted(results.articles, 'article')} (as of {day(results.as_of)})"
     found = len({hit.article.id for hit in results.hits})
     passages = f"{counted(len(results.hits), 'passage')} in " if len(results.hits) > found else ""
@@ -140,7 +142,7 @@ def show_results(console: Console, results: Results, *, explain: bool = False) -
         put(console, Text(reason, "dim"))
 
 
-def _show_hit(console: Console, hit: Hit, explain: bool) -> None:
+def _show_hit(console: Console, hit: Hit, as_of: datetime, explain: bool) -> None:
     entry = hit.article
     rank = Text(f"{hit.rank:>2}".ljust(INDENT), "bold green")
     put(console, Text(line(entry.title) or "Untitled", "bold"), lead=rank, indent=INDENT)
@@ -149,6 +151,10 @@ def _show_hit(console: Console, hit: Hit, explain: bool) -> None:
     console.print()
     put(console, _passage(hit, colour=console.color_system is not None and not console.no_color), indent=INDENT)
     console.print()
+    revised = hit.article.revised
+    if revised is not None:
+        newer = ", later than the moment asked for" if revised > as_of else ""
+        put(console, Text(f"This text replaced an earlier one on {day(revised)}{newer}.", "dim"), indent=INDENT)
     if explain:
         put(console, Text(f"Why: {sentence_of(hit.why)}", "dim italic"), indent=INDENT)
     # Not wrapped: terminals make a link of a URL only where it stands in one piece.
@@ -264,6 +270,15 @@ def show_report(console: Console, report: Report) -> None:
     put(console, Text(f"{', '.join([*parts, *rate])}.", "bold"))
 
 
+def show_run(console: Console, report: Report) -> None:
+    """Print what a run of `watch` did, if it did anything."""
+    if report.added or report.changed or report.removed or report.kept:
+        console.print(Text(f"{datetime.now():%H:%M:%S} ", "dim"), end="")  # noqa: DTZ005  the reader's own clock
+        show_report(console, report)
+    show_problems(console, report.problems if report.files != report.unchanged_files else ())
+    show_kept(console, report.kept)
+
+
 def show_problems(console: Console, problems: Sequence[Problem]) -> None:
     """Print what was met: first what is missing because of it, then what is indexed all the same."""
     left = MOST_PROBLEMS
@@ -279,7 +294,26 @@ def show_problems(console: Console, problems: Sequence[Problem]) -> None:
         put(console, Text(f"and {len(problems) - MOST_PROBLEMS:,} more; --json lists all"))
 
 
+def show_kept(console: Console, kept: Sequence[Kept]) -> None:
+    """Print which files are gone, too many at once to be taken for deleted, and what to do about it."""
+    for one in kept:
+        gone = f"{one.gone:,} of {counted(one.known, 'file')} {'is' if one.gone == 1 else 'are'} gone"
+        reason = f"{gone}; what they held is kept. If that is right: searchsvc index --prune"
+        where = line(one.folder, LONGEST_WHERE)
+        put(console, Text.assemble((where, "bold yellow"), ": ", reason, " ", where), indent=0)
+
+
 # ---------------------------------------------------------------------- the index
+
+
+def show_verified(console: Console, verified: Verified) -> None:
+    """Print what is wrong with an index, or that nothing is."""
+    for problem in verified.problems:
+        put(console, Text(line(problem), "bold red"))
+    if not verified.problems:
+        put(console, Text("All is well: catalogue, FAISS and tantivy hold the same passages."))
+    if verified.recall is not None:
+        put(console, Text(f"recall@10 of the dense index, {verified.sample} vectors: {verified.recall:.4f}", "dim"))
 
 
 def show_status(console: Console, status: Status) -> None:
@@ -298,9 +332,14 @@ def show_status(console: Console, status: Status) -> None:
         "changed": ago(status.updated) if status.updated else "never",
         "pending": f"{counted(status.pending, 'change')} to be made searchable" if status.pending else "nothing",
         "model": f"{line(status.model)}, passages of up to {counted(status.passage_tokens, 'token')}",
-        "size": weighing(status.bytes_on_disk),
+        "size": weighing(status.bytes_on_disk)
+        + (
+            f", {weighing(status.unused_bytes)} of it unused" if status.unused_bytes > status.bytes_on_disk / 10 else ""
+        ),
         "folder": line(status.index, LONGEST_WHERE),
     }
+    if status.moving_to:
+        rows["moving to"] = f"{line(status.moving_to)}; if that was interrupted, searchsvc rebuild with them goes on"
     for name, value in rows.items():
         put(console, Text(value), lead=Text(name.ljust(12), "dim"), indent=12)
 

@@ -1,14 +1,17 @@
 """The wire: what the faces say, as plain JSON values, in the shapes that programs outside rely on."""
 
+import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 
 from searchsvc.articles import Problem
-from searchsvc.catalogue import Entry
+from searchsvc.catalogue import Entry, Job, Version
 from searchsvc.indexing import Report
 from searchsvc.library import Status
 from searchsvc.ranking import Ranked
 from searchsvc.searching import Hit, Results
+from searchsvc.verification import Verified
 
 Json = dict[str, object]
 
@@ -32,13 +35,14 @@ def results_out(results: Results, *, explain: bool = False) -> Json:
             "pending": results.pending,
         },
         "period": {"after": None, "before": None, "words": None},
-        "hits": [hit_out(hit, explain=explain) for hit in results.hits],
+        "hits": [hit_out(hit, results.as_of, explain=explain) for hit in results.hits],
     }
 
 
-def hit_out(hit: Hit, *, explain: bool) -> Json:
+def hit_out(hit: Hit, as_of: datetime, *, explain: bool) -> Json:
     """Return one hit; `why` says how its score came about when `explain` is set."""
     start, end = hit.answer
+    revised = hit.article.revised
     return {
         "rank": hit.rank,
         "score": round(hit.score, 4),
@@ -47,6 +51,7 @@ def hit_out(hit: Hit, *, explain: bool) -> Json:
         "answer": {"text": hit.answer_text, "start": start, "end": end},
         "highlights": [list(span) for span in hit.highlights],
         "also_in": [],
+        "text_newer_than_as_of": revised is not None and revised > as_of,
         "why": why_out(hit.why) if explain else None,
     }
 
@@ -90,6 +95,8 @@ def article_out(entry: Entry, *, text: bool = False) -> Json:
         "published": moment(entry.published),
         "published_from": entry.published_from,
         "language": entry.language,
+        "version": entry.version,
+        "revised": moment(entry.revised),
     }
     return {**fields, "text": entry.text} if text else fields
 
@@ -118,6 +125,48 @@ def report_out(report: Report) -> Json:
         "embedded": report.embedded,
         "seconds": round(report.seconds, 2),
         "problems": [problem_out(problem) for problem in report.problems],
+        "kept": [{"folder": one.folder, "gone": one.gone, "known": one.known} for one in report.kept],
+    }
+
+
+def verified_out(verified: Verified) -> Json:
+    """Return what is wrong with an index, and how well its dense part finds."""
+    well = not verified.problems
+    return {
+        "well": well,
+        "problems": list(verified.problems),
+        "recall_at_10": None if verified.recall is None else round(verified.recall, 4),
+        "sample": verified.sample,
+    }
+
+
+def versions_out(versions: Sequence[Version]) -> Json:
+    """Return the texts that an article has had, newest first."""
+    return {
+        "versions": [
+            {
+                "version": one.number,
+                "title": one.title,
+                "text": one.text,
+                "since": moment(one.since),
+                "until": moment(one.until),
+            }
+            for one in versions
+        ]
+    }
+
+
+def job_out(job: Job) -> Json:
+    """Return how a job stands."""
+    said: Json = json.loads(job.said) if job.said else {}
+    failed = "error" in said
+    return {
+        "id": job.id,
+        "state": "running" if job.ended is None else "failed" if failed else "done",
+        "began": moment(job.began),
+        "ended": moment(job.ended),
+        "report": None if failed or not said else said,
+        "error": said["error"] if failed else None,
     }
 
 

@@ -7,6 +7,7 @@ any other process only reads them, and what they lack yet it reads from the cata
 import shutil
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -14,13 +15,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from searchsvc.catalogue import Catalogue, to_microseconds
+from searchsvc.catalogue import Catalogue, Space, to_microseconds
 from searchsvc.embedding import Vectors
 from searchsvc.engines import Candidates, Filter
-from searchsvc.engines.local import dense
-from searchsvc.engines.local.columns import UNDATED, mask
+from searchsvc.engines.local import dense, ledger
+from searchsvc.engines.local.columns import COLUMNS, UNDATED, Columns, mask
 from searchsvc.engines.local.lexical import Lexical, LexicalSnapshot
 from searchsvc.errors import DamagedIndex
+
+DEAD_SHARE = 0.2  # of the passages in the lexical index, at which it is made anew
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +31,14 @@ class LocalSnapshot:
     """A mapped part, a fresh part, which rows of the mapped one are dead, and a tantivy searcher."""
 
     generation: int
+    stamp: str
     articles: int
     passages: int
     updated: datetime | None
     latest: int
     mapped: dense.Part
     fresh: dense.Part
+    fresh_vectors: NDArray[np.float16]
     dead: NDArray[np.bool_]
     words: LexicalSnapshot
 
@@ -61,6 +66,10 @@ class LocalSnapshot:
         """Return in how many passages each word stands."""
         return self.words.frequencies(words)
 
+    def rows(self) -> NDArray[np.int64]:
+        """Return the rows of the passages that the dense index finds, ascending."""
+        return np.concatenate([self.mapped.columns["row"][~self.dead], self.fresh.columns["row"]])
+
     def _needed(self, allowed: Filter) -> Filter:
         """Leave out `as_of` where nothing is later, which is so for most searches."""
         if allowed.as_of is not None and to_microseconds(allowed.as_of) >= self.latest:
@@ -69,12 +78,11 @@ class LocalSnapshot:
 
 
 class LocalEngine:
-    """Follows one catalogue with files in `folder`; vectors have `dimension` and come from one model."""
+    """Follows one catalogue, in one embedding space, with files in `folder`."""
 
-    def __init__(self, folder: Path, dimension: int, fingerprint: str) -> None:
+    def __init__(self, folder: Path, space: Space) -> None:
         self._folder = folder
-        self._dimension = dimension
-        self._fingerprint = fingerprint
+        self._space = space
         self._lock = threading.Lock()
         self._lexical: Lexical | None = None
         self._current: LocalSnapshot | None = None
@@ -84,113 +92,175 @@ class LocalEngine:
         """Take over what the catalogue has committed; what is damaged is made anew. Only the one writer calls this."""
         self._folder.mkdir(parents=True, exist_ok=True)
         try:
-            self._lexical = lexical = Lexical(self._folder / "lexical")
+            lexical = self._open_lexical()
             _check_stamp(catalogue, lexical.generation, lexical.stamp)
-            lexical.searcher()
+            lexical.apply(catalogue, self._space)
         except DamagedIndex:
-            self._drop("lexical*")
-            self._lexical = lexical = Lexical(self._folder / "lexical", create=True)
-        lexical.apply(catalogue)
+            self._lexical = None
+            lexical = Lexical.make(self._folder, catalogue, self._space)
+        if lexical.deleted_share > DEAD_SHARE:
+            lexical = Lexical.make(self._folder, catalogue, self._space)
+        self._lexical = lexical
         try:
             mapped = self._mapped()
             _check_stamp(catalogue, mapped.generation, mapped.stamp)
             added, removed = catalogue.changes(mapped.generation, catalogue.generation())
-            dead = int(np.isin(mapped.part.columns["article"], removed).sum())
-            stale = dense.worth_writing(catalogue.passage_count(added), dead, len(mapped.part.columns))
+            dead = int(mapped.part.of(removed).sum())
+            fresh = catalogue.passage_count(added, self._space.row)
+            stale = dense.worth_writing(fresh, dead, len(mapped.part.columns))
         except DamagedIndex:
             stale = True
         if stale:
-            dense.write(self._folder, catalogue, self._dimension, self._fingerprint)
+            dense.write(self._folder, catalogue, self._space)
 
     @staticmethod
     def held(folder: Path) -> int:
         """Return the number of the last change that is searchable, without opening anything; 0 when none is."""
         try:
-            return Lexical.generation_in(folder / "lexical")
+            return Lexical.generation_in(folder)
         except DamagedIndex:
             return 0
 
     def check(self, catalogue: Catalogue) -> list[str]:
         """Return what differs between the files and the catalogue; raises DamagedIndex where they cannot be read."""
-        self._opened = self._lexical = self._current = None  # so that the checksums are looked at again
+        with self._lock:
+            self._forget()  # so that the checksums are looked at again
         snapshot = self.snapshot(catalogue)
-        counts = catalogue.counts()
+        behind = catalogue.generation() - snapshot.generation
+        if behind:
+            return [f"the index is {behind:,} changes behind the catalogue"]
+        there = catalogue.passage_rows(self._space.row)
         found = []
-        for name, number in (("dense", snapshot.passages), ("lexical", snapshot.words.passages)):
-            if number != counts.passages:
-                found.append(f"the {name} index holds {number:,} passages, the catalogue {counts.passages:,}")
-        if snapshot.generation != counts.generation:
-            found.append(f"the index is {counts.generation - snapshot.generation:,} changes behind the catalogue")
+        for name, rows in (("dense", snapshot.rows()), ("lexical", snapshot.words.rows())):
+            for what, number in (
+                ("lacks", len(np.setdiff1d(there, rows))),
+                ("holds beyond the catalogue's", len(np.setdiff1d(rows, there))),
+                ("holds twice", len(rows) - len(np.unique(rows))),
+            ):
+                if number:
+                    found.append(f"the {name} index {what} {number:,} passages")
         return found
 
     def rebuild(self, catalogue: Catalogue) -> None:
-        """Make all files anew from the catalogue."""
-        self._drop("lexical*")
-        self._drop("dense*")
-        self.follow(catalogue)
+        """Make all files anew from the catalogue; what is there serves until they are ready."""
+        with self._lock:
+            self._forget()
+        self._folder.mkdir(parents=True, exist_ok=True)
+        dense.write(self._folder, catalogue, self._space)
+        self._lexical = Lexical.make(self._folder, catalogue, self._space)
+
+    def discard(self) -> None:
+        """Delete all files."""
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def snapshot(self, catalogue: Catalogue) -> LocalSnapshot:
-        """Return the newest state that both indexes can show; raises DamagedIndex when a file cannot be used."""
-        with self._lock:
-            lexical = self._open_lexical()
-            generation = lexical.generation
-            current = self._current
-            if current is None or current.generation != generation:
-                self._current = current = self._take(catalogue, lexical, generation)
-            return current
+        """Return the newest state that both indexes can show; raises DamagedIndex when a file cannot be used.
 
-    def _take(self, catalogue: Catalogue, lexical: Lexical, generation: int) -> LocalSnapshot:
+        While one thread opens a newer state, the others are given the one before.
+        """
+        if not self._lock.acquire(blocking=self._current is None):
+            current = self._current
+            if current is not None:
+                return current
+            self._lock.acquire()
+        try:
+            return self._newest(catalogue)
+        except DamagedIndex:
+            return self._settled(catalogue)
+        finally:
+            self._lock.release()
+
+    def _settled(self, catalogue: Catalogue) -> LocalSnapshot:
+        """Return the newest state; what another process replaced while we looked is no damage, and looked at again."""
+        while True:
+            before = self._state()
+            try:
+                return self._newest(catalogue)
+            except DamagedIndex:
+                if self._state() == before:
+                    raise
+
+    def _state(self) -> dict[Path, bytes]:
+        """Return what tells whether another process has replaced files meanwhile."""
+        found = {}
+        for file in (*self._folder.glob("*.json"), *self._folder.glob("*/meta.json")):
+            with suppress(OSError):
+                found[file] = file.read_bytes()
+        return found
+
+    def _newest(self, catalogue: Catalogue) -> LocalSnapshot:
+        lexical = self._open_lexical()
+        generation, stamp = lexical.generation, lexical.stamp
+        _check_stamp(catalogue, generation, stamp)
+        current = self._current
+        if current is None or (current.generation, current.stamp) != (generation, stamp):
+            self._current = current = self._take(catalogue, lexical, generation, stamp)
+        return current
+
+    def _take(self, catalogue: Catalogue, lexical: Lexical, generation: int, stamp: str) -> LocalSnapshot:
         mapped = self._mapped()
-        part, upto = mapped.part, mapped.generation
+        part = mapped.part
         with catalogue.reading():
-            newest = catalogue.generation()
-            _check_stamp(catalogue, generation, lexical.stamp)
-            _check_stamp(catalogue, upto, mapped.stamp)
-            added, _ = catalogue.changes(upto, generation)
-            _, removed = catalogue.changes(upto, newest)
-            vectors, columns = dense.read_articles(catalogue, added, self._dimension)
+            _check_stamp(catalogue, generation, stamp)
+            _check_stamp(catalogue, mapped.generation, mapped.stamp)
+            done, vectors, columns, dead = self._before(catalogue, mapped, generation)
+            added, removed = catalogue.changes(done, generation)
+            removed += catalogue.deleted(catalogue.changes(generation, catalogue.generation())[1])
+            new_vectors, new_columns = dense.read_articles(catalogue, added, self._space)
             updated = catalogue.changed_at(generation)
-        dead = np.isin(part.columns["article"], removed)
-        living = np.concatenate([part.columns[~dead], columns])
+        dead = dead | part.of(removed)
+        stay = ~np.isin(columns["article"], removed)
+        vectors = np.concatenate([vectors[stay], new_vectors])
+        fresh = dense.part_of(vectors, np.concatenate([columns[stay], new_columns]), self._space.dimension)
+        living = np.concatenate([part.articles[~dead], fresh.articles])
+        dates = (part.columns["published"][~dead], fresh.columns["published"])
         return LocalSnapshot(
             generation=generation,
-            articles=len(np.unique(living["article"])),
+            stamp=stamp,
+            articles=int(np.count_nonzero(np.diff(living))) + bool(len(living)),
             passages=len(living),
             updated=updated,
-            latest=int(living["published"].max(initial=UNDATED)),
+            latest=max(int(published.max(initial=UNDATED)) for published in dates),
             mapped=part,
-            fresh=dense.part_of(vectors, columns, self._dimension),
+            fresh=fresh,
+            fresh_vectors=vectors,
             dead=dead,
             words=lexical.searcher(),
         )
 
+    def _before(
+        self, catalogue: Catalogue, mapped: dense.Mapped, generation: int
+    ) -> tuple[int, NDArray[np.float16], Columns, NDArray[np.bool_]]:
+        """Return what is known already: up to which change, the fresh vectors and columns, the dead in the file."""
+        current = self._current
+        if (
+            current is not None
+            and current.mapped is mapped.part
+            and current.generation <= generation
+            and current.stamp == catalogue.stamp(current.generation)
+        ):
+            done = max(current.generation, mapped.generation)  # files that are made anew may be ahead for a while
+            return done, current.fresh_vectors, current.fresh.columns, current.dead
+        none = np.empty((0, self._space.dimension), np.float16)
+        return mapped.generation, none, np.empty(0, COLUMNS), np.zeros(len(mapped.part.columns), bool)
+
     def _mapped(self) -> dense.Mapped:
         """Return the part in force, opened again only when another has come into force."""
-        try:
-            facts = (self._folder / dense.LEDGER).read_bytes()
-        except OSError as error:
-            raise DamagedIndex(f"the dense index cannot be read: {error}") from error
+        facts = ledger.bytes_of(self._folder / dense.LEDGER)
         if self._opened is None or self._opened[0] != facts:
-            self._opened = (facts, dense.opened(self._folder, self._dimension, self._fingerprint))
+            self._opened = (facts, dense.opened(self._folder, self._space))
         return self._opened[1]
 
     def _open_lexical(self) -> Lexical:
-        if self._lexical is None:
-            self._lexical = Lexical(self._folder / "lexical")
+        if self._lexical is None or not self._lexical.in_force:
+            self._lexical = Lexical(self._folder)
         return self._lexical
 
-    def _drop(self, pattern: str) -> None:
-        self._lexical = None
-        self._current = None
-        self._opened = None
-        for path in self._folder.glob(pattern):
-            if path.is_dir():
-                shutil.rmtree(path)
-            else:
-                path.unlink()
+    def _forget(self) -> None:
+        self._lexical = self._current = self._opened = None
 
 
 def _check_stamp(catalogue: Catalogue, generation: int, stamp: str) -> None:
-    """Raise DamagedIndex where the change that files hold as their last was made at another time in this catalogue."""
-    if stamp != str(catalogue.changed_at(generation)):
+    """Raise DamagedIndex where the change that files hold as their last is not the one of this catalogue."""
+    if stamp != catalogue.stamp(generation):
         raise DamagedIndex("the index files are of another catalogue")

@@ -1,11 +1,12 @@
 """Columns: what filters look at, one element a passage, beside the vectors and in their order."""
 
 import hashlib
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
-from searchsvc.catalogue import Entry, Rows, to_microseconds
+from searchsvc.catalogue import Rows, to_microseconds
 from searchsvc.engines import Filter
 
 UNDATED = np.iinfo(np.int64).min
@@ -27,18 +28,17 @@ def code(name: str | None) -> int:
     return int.from_bytes(hashlib.blake2b(label(name).encode(), digest_size=8).digest(), "little") >> 1
 
 
-def columns_of(rows: Rows, entries: dict[int, Entry]) -> Columns:
-    """Return the columns of passages, given their articles."""
+def columns_of(rows: Rows, known: Mapping[int, tuple[int | None, str | None, str | None]]) -> Columns:
+    """Return the columns of passages, given (published, source, language) of their articles by row."""
     columns = np.zeros(len(rows.rows), COLUMNS)
     columns["row"] = rows.rows
     columns["article"] = rows.articles
-    known: dict[int, tuple[int, int, int]] = {}
-    for row in np.unique(rows.articles).tolist():
-        entry = entries[row]
-        published = UNDATED if entry.published is None else to_microseconds(entry.published)
-        known[row] = (published, code(entry.source), code(entry.language))
-    for name, values in zip(("published", "source", "language"), zip(*known.values(), strict=True), strict=False):
-        columns[name] = np.array(values, np.int64)[np.searchsorted(np.fromiter(known, np.int64), rows.articles)]
+    articles, places = np.unique(rows.articles, return_inverse=True)
+    facts = [known[row] for row in articles.tolist()]
+    published = [UNDATED if at is None else at for at, _, _ in facts]
+    columns["published"] = np.array(published, np.int64)[places]
+    columns["source"] = np.array([code(source) for _, source, _ in facts], np.int64)[places]
+    columns["language"] = np.array([code(language) for _, _, language in facts], np.int64)[places]
     return columns
 
 

@@ -8,6 +8,7 @@ The files are never changed: a newer pair is written beside them and named in de
 committed since is read from there and held in memory, so a new article costs what it weighs and not a new file.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from searchsvc.catalogue import Catalogue
+from searchsvc.catalogue import Catalogue, Space
 from searchsvc.embedding import Vectors
 from searchsvc.engines.local import ledger
 from searchsvc.engines.local.columns import COLUMNS, Columns, columns_of
-from searchsvc.errors import DamagedIndex
+from searchsvc.errors import DamagedIndex, Unwritable
 
-FORMAT = 1
+FORMAT = 2
 LEDGER = "dense.json"
 BATCH = 500  # articles read at a time
 FRESH_MOST = 5_000  # passages held in memory at least, before a new file is worth writing
@@ -30,10 +31,19 @@ FRESH_SHARE = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Some vectors and their columns, by ascending row; neither ever changes."""
+    """Some vectors and their columns, by ascending row; neither ever changes. `articles` is one of the columns."""
 
     index: Any
     columns: Columns
+    articles: NDArray[np.int64]
+
+    def of(self, articles: Sequence[int]) -> NDArray[np.bool_]:
+        """Return which of the passages belong to these articles, given by row."""
+        wanted = np.zeros(len(self.articles), bool)
+        # An article's passages stand together, and articles ascend.
+        for first, last in np.searchsorted(self.articles, [(row, row + 1) for row in articles]).reshape(-1, 2):
+            wanted[first:last] = True
+        return wanted
 
     def search(self, vector: Vectors, k: int, let: NDArray[np.bool_] | None) -> tuple[NDArray[np.int64], Vectors]:
         """Return the positions of the k nearest passages of those let through, and their cosines."""
@@ -70,7 +80,11 @@ def part_of(vectors: NDArray[np.float16], columns: Columns, dimension: int) -> P
     index = _new(dimension)
     if len(vectors):
         index.add(vectors.astype(np.float32))
-    return Part(index, columns)
+    return _part(index, columns)
+
+
+def _part(index: Any, columns: Columns) -> Part:
+    return Part(index, columns, np.ascontiguousarray(columns["article"]))
 
 
 def _new(dimension: int) -> Any:
@@ -84,63 +98,68 @@ def _new(dimension: int) -> Any:
     return faiss.IndexScalarQuantizer(dimension, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
 
 
-def read_articles(catalogue: Catalogue, articles: list[int], dimension: int) -> tuple[NDArray[np.float16], Columns]:
-    """Return the vectors and columns of articles."""
-    vectors = [np.empty((0, dimension), np.float16)]
+def read_articles(catalogue: Catalogue, articles: list[int], space: Space) -> tuple[NDArray[np.float16], Columns]:
+    """Return the vectors and columns of articles, given by ascending row."""
+    vectors = [np.empty((0, space.dimension), np.float16)]
     columns = [np.empty(0, COLUMNS)]
     for start in range(0, len(articles), BATCH):
         batch = articles[start : start + BATCH]
-        rows = catalogue.rows(batch)
+        rows = catalogue.rows(batch, space.row)
         if len(rows.rows):
             vectors.append(rows.vectors)
-            columns.append(columns_of(rows, catalogue.articles(batch)))
+            columns.append(columns_of(rows, catalogue.filterable(batch)))
     return np.concatenate(vectors), np.concatenate(columns)
 
 
-def write(folder: Path, catalogue: Catalogue, dimension: int, fingerprint: str) -> None:
+def write(folder: Path, catalogue: Catalogue, space: Space) -> None:
     """Write the whole catalogue as a new pair of files and put it in force; then remove the old ones."""
     import faiss
 
     with catalogue.reading():
         generation = catalogue.generation()
         added, _ = catalogue.changes(0, generation)
-        index = _new(dimension)
+        index = _new(space.dimension)
         columns = [np.empty(0, COLUMNS)]
         for start in range(0, len(added), BATCH):
-            vectors, some = read_articles(catalogue, added[start : start + BATCH], dimension)
+            vectors, some = read_articles(catalogue, added[start : start + BATCH], space)
             index.add(vectors.astype(np.float32))
             columns.append(some)
-        stamp = str(catalogue.changed_at(generation))
+        stamp = catalogue.stamp(generation)
     stem = f"dense-{generation:012d}"
     files = {"vectors": folder / f"{stem}.faiss", "columns": folder / f"{stem}.npy"}
     # Written aside and renamed, since a file of the same name may be mapped by others at this moment.
     parts = {kind: file.with_name(f".{file.name}.part") for kind, file in files.items()}
-    faiss.write_index(index, str(parts["vectors"]))
-    with parts["columns"].open("wb") as stream:
-        np.save(stream, np.concatenate(columns))
     facts: dict[str, object] = {
         "format": FORMAT,
-        "fingerprint": fingerprint,
+        "fingerprint": space.fingerprint,
         "generation": generation,
         "stamp": stamp,
         "passages": index.ntotal,
     }
-    for kind, file in files.items():
-        ledger.sync(parts[kind])
-        facts[kind] = {"name": file.name, "checksum": ledger.checksum(parts[kind])}
-        parts[kind].replace(file)
+    try:
+        faiss.write_index(index, str(parts["vectors"]))
+        with parts["columns"].open("wb") as stream:
+            np.save(stream, np.concatenate(columns))
+        for kind, file in files.items():
+            ledger.sync(parts[kind])
+            facts[kind] = {"name": file.name, "checksum": ledger.checksum(parts[kind])}
+            parts[kind].replace(file)
+    except (OSError, RuntimeError) as error:
+        for part in parts.values():
+            part.unlink(missing_ok=True)  # on a full disk, others need the room
+        raise Unwritable(f"the dense index cannot be written: {error}", "make room on the disk") from error
     ledger.write(folder / LEDGER, facts)
     for old in (*folder.glob("dense-*"), *folder.glob(".dense-*.part")):
         if not old.name.startswith(stem):
             old.unlink(missing_ok=True)
 
 
-def opened(folder: Path, dimension: int, fingerprint: str) -> Mapped:
+def opened(folder: Path, space: Space) -> Mapped:
     """Return what is in force, mapped; raises DamagedIndex unless it is all there and right."""
     import faiss
 
     facts = ledger.read(folder / LEDGER, FORMAT)
-    if facts["fingerprint"] != fingerprint:
+    if facts["fingerprint"] != space.fingerprint:
         raise DamagedIndex("the dense index was made with another model")
     try:
         for kind in ("vectors", "columns"):
@@ -150,9 +169,9 @@ def opened(folder: Path, dimension: int, fingerprint: str) -> Mapped:
         index = faiss.read_index(str(folder / facts["vectors"]["name"]), faiss.IO_FLAG_MMAP_IFC)
     except (OSError, ValueError, RuntimeError) as error:
         raise DamagedIndex(f"the dense index cannot be read: {error}") from error
-    if not index.ntotal == len(columns) == facts["passages"] or index.d != dimension or columns.dtype != COLUMNS:
+    if not index.ntotal == len(columns) == facts["passages"] or index.d != space.dimension or columns.dtype != COLUMNS:
         raise DamagedIndex("the dense index does not hold what it says")
-    return Mapped(Part(index, columns), facts["generation"], facts["stamp"])
+    return Mapped(_part(index, columns), facts["generation"], facts["stamp"])
 
 
 def worth_writing(fresh: int, dead: int, total: int) -> bool:

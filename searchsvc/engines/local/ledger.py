@@ -17,7 +17,7 @@ from searchsvc.errors import DamagedIndex
 def write(ledger: Path, facts: Mapping[str, object]) -> None:
     """Put facts in force: all of them or none, also after a power cut."""
     part = ledger.with_name(f".{ledger.name}.part")
-    part.write_text(json.dumps({"facts": facts, "checksum": _sum_of(facts)}, indent=1), encoding="utf-8")
+    part.write_text(json.dumps({"facts": facts, "checksum": sum_of(facts)}, indent=1), encoding="utf-8")
     sync(part)
     part.replace(ledger)
     sync(ledger.parent)
@@ -25,11 +25,24 @@ def write(ledger: Path, facts: Mapping[str, object]) -> None:
 
 def read(ledger: Path, form: int) -> dict[str, Any]:
     """Return the facts in force; raises DamagedIndex unless they are as they were written, and of this format."""
+    return parsed(ledger, bytes_of(ledger), form)
+
+
+def bytes_of(ledger: Path) -> bytes:
+    """Return what stands in the file; raises DamagedIndex."""
     try:
-        held = json.loads(ledger.read_text(encoding="utf-8"))
+        return ledger.read_bytes()
+    except OSError as error:
+        raise DamagedIndex(f"{ledger.name} cannot be read: {error}") from error
+
+
+def parsed(ledger: Path, data: bytes, form: int) -> dict[str, Any]:
+    """Return the facts that stand in a ledger's bytes; raises DamagedIndex as `read` does."""
+    try:
+        held = json.loads(data)
         facts: dict[str, Any] = held["facts"]
-        right = held["checksum"] == _sum_of(facts)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        right = held["checksum"] == sum_of(facts)
+    except (ValueError, KeyError, TypeError) as error:
         raise DamagedIndex(f"{ledger.name} cannot be read: {error}") from error
     if not right:
         raise DamagedIndex(f"{ledger.name} has changed since it was written")
@@ -56,5 +69,6 @@ def sync(path: Path) -> None:
         os.close(handle)
 
 
-def _sum_of(facts: Mapping[str, object]) -> int:
+def sum_of(facts: Mapping[str, object]) -> int:
+    """Return the CRC-32 of facts, however they are written."""
     return zlib.crc32(json.dumps(facts, sort_keys=True).encode())

@@ -1,28 +1,33 @@
 """The lexical index: tantivy, BM25 over title and text as one field.
 
-tantivy commits by itself, whole or not at all; the number of the last change that it holds is written beside it
-afterwards. After a crash between the two, the changes are applied again, which does no harm: each article is taken
-out before it is put in.
+    lexical-NUMBER/     tantivy's files
+    lexical.json        which folder is in force, the last change that it holds, and what its files must look like
+
+tantivy commits by itself, whole or not at all; the number of the last change that it holds is written afterwards.
+After a crash between the two, the changes are applied again, which does no harm: each article is taken out before it
+is put in. What is made anew is made in a folder beside the old one.
 """
 
+import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from searchsvc.catalogue import Catalogue, to_microseconds
+from searchsvc.catalogue import Catalogue, Space, to_microseconds
 from searchsvc.engines import Candidates, Filter
 from searchsvc.engines.local import ledger
 from searchsvc.engines.local.columns import label
-from searchsvc.errors import DamagedIndex
+from searchsvc.errors import DamagedIndex, Unwritable
 from searchsvc.words import analyzer
 
 if TYPE_CHECKING:
     import tantivy
 
-FORMAT = 1
+FORMAT = 2
 LEDGER = "lexical.json"
 META = "meta.json"  # tantivy's own list of what is in force
 ANALYZER = "news"
@@ -31,75 +36,78 @@ DELETE_AT_ONCE = 1_000  # articles
 
 
 class Lexical:
-    """A tantivy index in a folder, with the number of the last change that it holds."""
+    """The tantivy index that is in force in a folder."""
 
-    def __init__(self, folder: Path, *, create: bool = False) -> None:
-        """Open the index, or make an empty one; raises DamagedIndex when what is there cannot be used."""
+    _read: tuple[bytes, dict[str, Any]] | None = None
+
+    def __init__(self, folder: Path) -> None:
+        """Open the index; raises DamagedIndex when what is there cannot be used."""
         import tantivy
 
-        self._folder = folder
+        self._ledger = folder / LEDGER
+        self._home = folder / str(self._facts()["folder"])
         try:
-            if create:
-                shutil.rmtree(folder, ignore_errors=True)
-                folder.mkdir(parents=True)
-                self._index = tantivy.Index(_schema(), str(folder))
-                self._record(0, "None")
-            else:
-                _check(folder)
-                self._index = tantivy.Index.open(str(folder))
+            _check(self._home, self._facts())
+            self._index = tantivy.Index.open(str(self._home))
         except (OSError, ValueError) as error:
             raise DamagedIndex(f"the lexical index cannot be read: {error}") from error
         self._index.register_tokenizer(ANALYZER, analyzer())
 
+    @classmethod
+    def make(cls, folder: Path, catalogue: Catalogue, space: Space) -> "Lexical":
+        """Make the index anew from the catalogue, put it in force, and remove the one that was."""
+        import tantivy
+
+        numbers = [int(old.name.rpartition("-")[2]) for old in folder.glob("lexical-*")]
+        home = folder / f"lexical-{max(numbers, default=0) + 1}"
+        home.mkdir()
+        made = cls.__new__(cls)
+        made._ledger, made._home = folder / LEDGER, home
+        try:
+            made._index = tantivy.Index(_schema(), str(home))
+        except (OSError, ValueError) as error:
+            raise _unwritable(error) from error
+        made._index.register_tokenizer(ANALYZER, analyzer())
+        upto = catalogue.generation()
+        added, _ = catalogue.changes(0, upto)
+        made._write((), added, catalogue, space, upto)
+        for old in folder.glob("lexical*"):
+            if old.is_dir() and old != home:
+                shutil.rmtree(old, ignore_errors=True)
+        return made
+
+    @property
+    def in_force(self) -> bool:
+        """Whether no other has been put in force since this one was opened; raises DamagedIndex."""
+        return bool(self._home.name == self._facts()["folder"])
+
     @property
     def generation(self) -> int:
         """The number of the last change that is searchable."""
-        return self.generation_in(self._folder)
+        return int(self._facts()["generation"])
 
     @property
     def stamp(self) -> str:
-        """When that change was made."""
-        return str(_facts(self._folder)["stamp"])
+        """What tells that change from the one with the same number in another catalogue."""
+        return str(self._facts()["stamp"])
+
+    @property
+    def deleted_share(self) -> float:
+        """The share of passages that were taken out and still lie in the files, 0 to 1."""
+        segments = _segments(_meta(self._home)).values()
+        return sum(dead for _, dead in segments) / max(1, sum(count for count, _ in segments))
 
     @staticmethod
     def generation_in(folder: Path) -> int:
-        """Return the number of the last change that an index holds, without opening it; raises DamagedIndex."""
-        return int(_facts(folder)["generation"])
+        """Return the number of the last change that is searchable, opening nothing; raises DamagedIndex."""
+        return int(ledger.read(folder / LEDGER, FORMAT)["generation"])
 
-    def apply(self, catalogue: Catalogue) -> None:
+    def apply(self, catalogue: Catalogue, space: Space) -> None:
         """Take over what the catalogue has committed since."""
-        import tantivy
-
         done, upto = self.generation, catalogue.generation()
-        if done == upto:
-            return
-        added, removed = catalogue.changes(done, upto)
-        writer = self._index.writer(HEAP)
-        # By query: by term, tantivy-py takes the number for a signed one and deletes nothing.
-        schema = self._index.schema
-        gone = [*removed, *added]
-        for start in range(0, len(gone), DELETE_AT_ONCE):
-            some = gone[start : start + DELETE_AT_ONCE]
-            writer.delete_documents_by_query(tantivy.Query.term_set_query(schema, "article", some))
-        for article in added:
-            entry = catalogue.articles([article]).get(article)
-            if entry is None:
-                continue
-            for found in catalogue.passages_of(article):
-                document: dict[str, object] = {
-                    "row": found.row,
-                    "article": article,
-                    "body": f"{entry.title}\n{entry.text[found.passage.start : found.passage.end]}",
-                }
-                for field, name in (("source", entry.source), ("language", entry.language)):
-                    if name is not None:
-                        document[field] = label(name)
-                if entry.published is not None:
-                    document["published"] = to_microseconds(entry.published)
-                writer.add_document(tantivy.Document.from_dict(document, schema))
-        writer.commit()
-        writer.wait_merging_threads()
-        self._record(upto, str(catalogue.changed_at(upto)))
+        if done != upto:
+            added, removed = catalogue.changes(done, upto)
+            self._write([*removed, *added], added, catalogue, space, upto)
 
     def searcher(self) -> "LexicalSnapshot":
         """Return the newest committed state; raises DamagedIndex when it cannot be opened."""
@@ -109,10 +117,66 @@ class Lexical:
         except (OSError, ValueError) as error:
             raise DamagedIndex(f"the lexical index cannot be read: {error}") from error
 
+    def _write(
+        self, gone: Sequence[int], added: Iterable[int], catalogue: Catalogue, space: Space, generation: int
+    ) -> None:
+        import tantivy
+
+        schema = self._index.schema
+        try:
+            writer = self._index.writer(HEAP, 1)
+            # By query: by term, tantivy-py takes the number for a signed one and deletes nothing.
+            for start in range(0, len(gone), DELETE_AT_ONCE):
+                some = list(gone[start : start + DELETE_AT_ONCE])
+                writer.delete_documents_by_query(tantivy.Query.term_set_query(schema, "article", some))
+            for document in _documents(added, catalogue, space):
+                writer.add_document(tantivy.Document.from_dict(document, schema))
+            writer.commit()
+            stamp = catalogue.stamp(generation)
+            self._record(generation, stamp)
+            # Merging may take seconds, in which what was committed is searchable already.
+            writer.wait_merging_threads()
+        except (OSError, ValueError) as error:
+            raise _unwritable(error) from error
+        self._record(generation, stamp)
+
     def _record(self, generation: int, stamp: str) -> None:
-        files = {name: ledger.checksum(self._folder / name) for name in (*_lasting(self._folder), META)}
-        facts = {"format": FORMAT, "generation": generation, "stamp": stamp, "files": files}
-        ledger.write(self._folder.with_name(LEDGER), facts)
+        known = self._known()
+        files: dict[str, int] | None = None
+        while files is None:
+            meta = _meta(self._home)
+            try:
+                files = {
+                    name: known[name] if name in known else ledger.checksum(self._home / name)
+                    for name in _lasting(self._home, meta)
+                }
+            except FileNotFoundError:  # merged away meanwhile
+                continue
+        facts = {
+            "format": FORMAT,
+            "folder": self._home.name,
+            "generation": generation,
+            "stamp": stamp,
+            "files": files,
+            "meta": _sum_of(meta),
+            "operations": meta["opstamp"],
+        }
+        ledger.write(self._ledger, facts)
+
+    def _known(self) -> dict[str, int]:
+        """Return the checksums of the files that were there at the last record, and never change."""
+        try:
+            facts = self._facts()
+        except DamagedIndex:
+            return {}
+        return facts["files"] if facts["folder"] == self._home.name else {}
+
+    def _facts(self) -> dict[str, Any]:
+        """Return the ledger, which every search looks at and which seldom changes."""
+        data = ledger.bytes_of(self._ledger)
+        if self._read is None or self._read[0] != data:
+            self._read = (data, ledger.parsed(self._ledger, data, FORMAT))
+        return self._read[1]
 
 
 class LexicalSnapshot:
@@ -126,6 +190,14 @@ class LexicalSnapshot:
     def passages(self) -> int:
         """How many passages are in it."""
         return int(self._searcher.num_docs)
+
+    def rows(self) -> NDArray[np.int64]:
+        """Return the rows of all its passages, ascending."""
+        from tantivy import Query
+
+        most = max(1, self.passages)
+        found = self._searcher.search(Query.all_query(), most, count=False).hits
+        return np.sort(np.array(self._searcher.fast_field_values("row", [place for _, place in found]), np.int64))
 
     def search(self, words: Sequence[str], k: int, allowed: Filter) -> Candidates:
         """Return the k passages with the best BM25 scores for these words, of those that a filter lets through."""
@@ -167,32 +239,72 @@ class LexicalSnapshot:
         return clauses
 
 
-def _lasting(folder: Path) -> list[str]:
-    """Return the files that tantivy never changes once written."""
-    return [file.name for file in sorted(folder.iterdir()) if file.suffix not in {".json", ".lock"}]
+def _documents(articles: Iterable[int], catalogue: Catalogue, space: Space) -> Iterator[dict[str, object]]:
+    for article in articles:
+        entry = catalogue.articles([article]).get(article)
+        if entry is None:
+            continue
+        facts: dict[str, object] = {"article": article}
+        for field, name in (("source", entry.source), ("language", entry.language)):
+            if name is not None:
+                facts[field] = label(name)
+        if entry.published is not None:
+            facts["published"] = to_microseconds(entry.published)
+        for found in catalogue.passages_of(article, space.row):
+            body = f"{entry.title}\n{entry.text[found.passage.start : found.passage.end]}"
+            yield facts | {"row": found.row, "body": body}
 
 
-def _check(folder: Path) -> None:
+def _meta(home: Path) -> dict[str, Any]:
+    """Return tantivy's own list of what is in force."""
+    try:
+        meta: dict[str, Any] = json.loads((home / META).read_bytes())
+        _segments(meta)
+        meta["opstamp"] + 0
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DamagedIndex(f"{META} of the lexical index cannot be read: {error}") from error
+    return meta
+
+
+def _segments(meta: dict[str, Any]) -> dict[str, tuple[int, int]]:
+    """Return how many passages each segment in force holds, and how many of them were taken out, by its files' stem."""
+    return {
+        one["segment_id"].replace("-", ""): (one["max_doc"], (one["deletes"] or {}).get("num_deleted_docs", 0))
+        for one in meta["segments"]
+    }
+
+
+def _sum_of(meta: dict[str, Any]) -> int:
+    """Return a checksum of all but the count of operations, which rises with a commit that changes nothing, too."""
+    return ledger.sum_of({name: value for name, value in meta.items() if name != "opstamp"})
+
+
+def _lasting(home: Path, meta: dict[str, Any]) -> list[str]:
+    """Return the files that tantivy never changes once written, of the segments that are in force."""
+    segments = _segments(meta)
+    return sorted(file.name for file in home.iterdir() if file.name.partition(".")[0] in segments)
+
+
+def _check(home: Path, facts: dict[str, Any]) -> None:
     """Raise DamagedIndex unless the files are those that the ledger names, or their successors.
 
     Between tantivy's commit and the new ledger, files may have been added, and merged away; whoever opens the index
     just then must not take that for damage. A file that tantivy's own list still needs must be there in any case.
     """
-    named = _facts(folder)["files"]
-    there = _lasting(folder)
-    needed = (folder / META).read_text(encoding="utf-8").replace("-", "")
-    for name, checksum in named.items():
-        if name == META and sorted({*named} - {META}) != there:
-            continue
-        if name in there or name == META:
-            if ledger.checksum(folder / name) != checksum:
-                raise DamagedIndex(f"{name} of the lexical index has changed since it was written")
-        elif not name.endswith(".del") and name.partition(".")[0] in needed:
+    meta, named = _meta(home), facts["files"]
+    there, needed = _lasting(home, meta), _segments(meta)
+    for name in there:
+        if name in named and ledger.checksum(home / name) != named[name]:
+            raise DamagedIndex(f"{name} of the lexical index has changed since it was written")
+    for name in {*named} - {*there}:
+        if not name.endswith(".del") and name.partition(".")[0] in needed:
             raise DamagedIndex(f"{name} of the lexical index is gone")
+    if meta["opstamp"] < facts["operations"] or ({*named} == {*there} and _sum_of(meta) != facts["meta"]):
+        raise DamagedIndex(f"{META} of the lexical index has changed since it was written")
 
 
-def _facts(folder: Path) -> dict[str, Any]:
-    return ledger.read(folder.with_name(LEDGER), FORMAT)
+def _unwritable(error: Exception) -> Unwritable:
+    return Unwritable(f"the lexical index cannot be written: {error}", "make room on the disk")
 
 
 def _schema() -> "tantivy.Schema":

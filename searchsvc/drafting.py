@@ -1,0 +1,123 @@
+"""A draft: an article cleaned and cut, with the text to be embedded for each passage; not recorded yet.
+
+article ── clean ── cut ──► Draft ── embed what is new ──► vectors by digest
+"""
+
+import hashlib
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from itertools import chain
+
+import numpy as np
+from numpy.typing import NDArray
+
+from searchsvc.articles import Article, site_of, storable
+from searchsvc.catalogue import Entry
+from searchsvc.cleaning import Cleaned, clean, clean_line, clean_title, title_from
+from searchsvc.embedding import Embedder
+from searchsvc.languages import language_of
+from searchsvc.passages import Passage, Splitter
+
+CUT = "1"  # raised whenever cleaning or cutting changes: every file is then read, and every article cut, again
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An article ready to be recorded; `file` is the path that it came from.
+
+    `digest` is of all that the source gave, `given` of title and text alone. `passages` come with the text to embed
+    and its digest.
+    """
+
+    entry: Entry
+    digest: bytes
+    given: bytes
+    file: str | None
+    passages: tuple[tuple[Passage, str, bytes], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """New vectors, and those of the sentences in each passage, by the digest of what was embedded."""
+
+    vectors: dict[bytes, NDArray[np.float16]]
+    sentences: dict[bytes, NDArray[np.int8]]
+
+
+class Drafter:
+    """Cleans and cuts articles for one model."""
+
+    def __init__(self, embedder: Embedder, budget: int) -> None:
+        """Cut passages of at most `budget` tokens."""
+        self._embedder = embedder
+        self._splitter = Splitter(embedder.tokenizer, budget=budget, longest=embedder.longest)
+
+    def draft(self, article: Article, ident: str, file: str | None) -> Draft | None:
+        """Return the draft of an article; None when it holds no sentence that could be searched."""
+        title = clean_title(article.title)
+        cleaned = clean(title, article.text)
+        source = article.source or site_of(article.url)
+        entry = Entry(
+            row=0,
+            id=ident,
+            key=storable(article.key),
+            title=title or title_from(cleaned.text),
+            text=cleaned.text,
+            url=article.url and clean_line(article.url),
+            source=source and clean_line(source),
+            author=article.author and clean_line(article.author),
+            published=article.published,
+            published_from=article.published_from,
+            language=article.language or language_of(cleaned.text),
+        )
+        passages = self._passages(entry, cleaned)
+        return Draft(entry, digest_of(article), given_digest_of(article), file, passages) if passages else None
+
+    def again(self, entry: Entry) -> tuple[tuple[Passage, str, bytes], ...]:
+        """Return the passages of an article that is recorded already, cut for this model."""
+        cleaned = clean("", entry.text)
+        whole = Cleaned(entry.text, ((0, len(entry.text)),))
+        return self._passages(entry, cleaned if cleaned.text == entry.text else whole) or self._passages(entry, whole)
+
+    def embed(self, passages: Iterable[tuple[str, Passage, str, bytes]], known: Collection[bytes]) -> Embedded:
+        """Embed passages, given with their article's text, the text to embed and its digest, except the known ones."""
+        new = {digest: (text, one, said) for text, one, said, digest in passages if digest not in known}
+        vectors = self._embedder.passages([said for _, _, said in new.values()]).astype(np.float16)
+        sentences = [[text[a:b] for a, b in one.sentences] for text, one, _ in new.values()]
+        likenesses = np.rint(127 * self._embedder.sentences(list(chain.from_iterable(sentences)))).astype(np.int8)
+        parts = np.split(likenesses, np.cumsum([len(some) for some in sentences])[:-1]) if new else []
+        return Embedded(dict(zip(new, vectors, strict=True)), dict(zip(new, parts, strict=True)))
+
+    def _passages(self, entry: Entry, cleaned: Cleaned) -> tuple[tuple[Passage, str, bytes], ...]:
+        heading = self._splitter.heading(entry.title)
+        found = self._splitter.split(heading, cleaned, entry.language)
+        texts = [f"{heading}\n{cleaned.text[one.start : one.end]}" for one in found]
+        return tuple((one, text, self._digest(one, text)) for one, text in zip(found, texts, strict=True))
+
+    def _digest(self, passage: Passage, text: str) -> bytes:
+        """Return what stands for a model, the text that it embeds of a passage, and how that falls into sentences."""
+        cuts = [(start - passage.start, end - passage.start) for start, end in passage.sentences]
+        told = f"{self._embedder.fingerprint}{cuts}{text}"
+        return hashlib.blake2b(told.encode(), digest_size=16).digest()
+
+
+def digest_of(article: Article) -> bytes:
+    """Return what stands for all that a source gave of an article, and for how it is cut."""
+    source = article.source or site_of(article.url)
+    given = (
+        CUT,
+        article.key,
+        clean_title(article.title),
+        article.text,
+        article.url,
+        source,
+        article.author,
+        article.published,
+        article.language,
+    )
+    return hashlib.blake2b(repr(given).encode(), digest_size=16).digest()
+
+
+def given_digest_of(article: Article) -> bytes:
+    """Return what stands for the title and text that a source gave of an article."""
+    return hashlib.blake2b(repr((clean_title(article.title), article.text)).encode(), digest_size=16).digest()

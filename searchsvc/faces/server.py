@@ -1,0 +1,87 @@
+"""The server: the HTTP API on a port, answered by one process or several, and the index kept in step beside them."""
+
+import logging
+import os
+import shlex
+import socket
+from contextlib import nullcontext, suppress
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI
+from uvicorn.supervisors import Multiprocess
+
+from searchsvc.background import Following
+from searchsvc.faces.api import create_app
+from searchsvc.library import Library
+from searchsvc.settings import Settings
+
+log = logging.getLogger("searchsvc")
+
+LOGGING: dict[str, Any] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"plain": {"format": "%(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "stream": "ext://sys.stderr", "formatter": "plain"}},
+    "loggers": {
+        "searchsvc": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
+        "uvicorn": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
+    },
+}
+
+
+def serve(library: Library) -> None:
+    """Serve a library over HTTP until interrupted; port 0 takes a free one. Exits with 1 when it cannot listen."""
+    settings = library.settings
+    several = settings.workers > 1
+    config = uvicorn.Config(
+        "searchsvc.faces.server:worker" if several else _app(library),
+        factory=several,
+        workers=settings.workers,
+        access_log=False,
+        log_config=LOGGING,
+        server_header=False,
+        timeout_keep_alive=60,
+        timeout_graceful_shutdown=10,
+        timeout_worker_healthcheck=60,  # a process that loads the model on a busy machine is not dead
+    )
+    listener, address = _listen(settings.host, settings.port)
+    sources = shlex.split(settings.watch)
+
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            log.info("searchsvc listens on %s", address)
+
+    with Following(settings, sources) if sources else nullcontext(), suppress(KeyboardInterrupt):
+        if several:
+            os.environ.update(settings.environment())
+            log.info("searchsvc listens on %s with %d processes", address, settings.workers)
+            Multiprocess(config, [listener]).run()
+        else:
+            Server(config).run([listener])
+
+
+def worker() -> FastAPI:
+    """Return the application of one process of several, which finds its settings in the environment."""
+    return _app(Library(Settings.from_environment(), announce=log.info))
+
+
+def _app(library: Library) -> FastAPI:
+    settings = library.settings
+    return create_app(library, host=settings.host, sources=shlex.split(settings.watch))
+
+
+def _listen(host: str, port: int) -> tuple[socket.socket, str]:
+    """Return a listening socket and its address; uvicorn itself would exit with 3, which means something else here."""
+    named = f"[{host}]" if ":" in host else host
+    try:
+        listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as fault:
+        why = str(fault.strerror).partition(" (while")[0]  # the address again
+        log.error("searchsvc: cannot listen on http://%s:%d: %s", named, port, why)
+        raise SystemExit(1) from fault
+    # asyncio sets this only on sockets that name their protocol; without it every answer waits 40 ms for the client's
+    # acknowledgement of its own headers. Accepted connections inherit it.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener, f"http://{named}:{listener.getsockname()[1]}"
