@@ -1,11 +1,10 @@
 """The library: the one object that every face uses, and the only place where parts are chosen and joined."""
 
-import os
 import shutil
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -20,22 +19,19 @@ from searchsvc.engines import Filter, Snapshot
 from searchsvc.engines.local import LocalEngine
 from searchsvc.errors import BadInput, Busy, DamagedIndex, ModelMismatch, NoIndex, NotFound, Unwritable
 from searchsvc.indexing import Indexer, Progress, Report
+from searchsvc.locking import writing_to
 from searchsvc.moving import Move
 from searchsvc.questions import Question, ask
 from searchsvc.searching import Results, answer
 from searchsvc.settings import Settings
 from searchsvc.verification import Verified, recall
-from searchsvc.watching import Watcher
 
 if TYPE_CHECKING:
     from searchsvc.fetching import Fetcher
 
 PASSAGE_TOKENS = 160  # see tests/benchmarks/passage_sizes.py
-PATIENCE = 60.0  # seconds that a writer waits for another
 GRACE = timedelta(hours=1)  # for which what is no longer in force is kept, for searches that began before
-RETRY = 5.0  # seconds until what failed for want of room or of a turn is tried again
 LEAST_RECALL = 0.99  # of the dense index against exact search
-POLL = 0.01  # seconds between two looks at the lock
 DEAD_SHARE, DEAD_BYTES = 0.25, 64_000_000  # of the catalogue, both passed: unused space is given back to the disk
 
 Announce = Callable[[str], None]
@@ -92,7 +88,7 @@ class Library:
         """
         self.settings = settings or Settings()
         self.folder = self.settings.index.expanduser().resolve()
-        self._announce = announce
+        self.announce = announce
         self._opening = threading.Lock()
         self._serving = threading.Lock()
         self._shown: Snapshot | None = None
@@ -187,7 +183,7 @@ class Library:
             if shown.generation >= self.catalogue.generation():
                 return shown
         except DamagedIndex as damage:
-            self._announce(f"Making the search index anew: {damage.message}.")
+            self.announce(f"Making the search index anew: {damage.message}.")
         try:
             with self._writing(patience=0):
                 served.engine.follow(self.catalogue)
@@ -236,20 +232,6 @@ class Library:
         if report.changed or report.removed:
             self.tidy()
         return report
-
-    def watch(self, sources: Sequence[Path | str], stop: threading.Event, told: Callable[[Report], None]) -> None:
-        """Bring the index in step, and keep it so until `stop` is set; `told` hears what each run did.
-
-        What hinders a run, such as a full disk, is announced, and the run is tried again.
-        """
-        paths, urls = _split(sources)
-        roots = [path.resolve() for path in paths]
-        for url in urls:
-            asking = threading.Thread(target=self._keep_asking, args=(url, stop, told), name=url, daemon=True)
-            asking.start()
-        with closing(Watcher(roots, rescan=self.settings.rescan_seconds).changes(stop)) as changes:
-            for changed in changes:
-                self._patiently(lambda only=changed: told(self.index(roots, only=only)), stop)  # type: ignore[misc]
 
     def add(self, articles: Iterable[Article | Problem]) -> Report:
         """Add or replace articles; they are searchable when this returns."""
@@ -347,7 +329,7 @@ class Library:
                 with self.catalogue.writing() as writer:
                     facts = (model, embedder.fingerprint, embedder.dimension, tokens)
                     space = writer.begin_space(*facts, "making")
-        self._announce(f"Embedding everything anew with {model}, passages of {tokens} tokens; the old index serves.")
+        self.announce(f"Embedding everything anew with {model}, passages of {tokens} tokens; the old index serves.")
         engine = LocalEngine(self._folder_of(space), space)
         report = Report()
 
@@ -407,7 +389,7 @@ class Library:
 
     def _load(self, model: str) -> Embedder:
         cache, device = self.settings.cache_folder, self.settings.device
-        return load(model, device=device, cache=cache, announce=self._announce)
+        return load(model, device=device, cache=cache, announce=self.announce)
 
     def _model_of(self, space: Space) -> Embedder:
         embedder = self._load(space.model)
@@ -445,28 +427,6 @@ class Library:
         )
         return self._indexer().feed(poll, progress)
 
-    def _keep_asking(self, url: str, stop: threading.Event, told: Callable[[Report], None]) -> None:
-        """Ask a feed whenever it may be asked again."""
-        self.begin()
-        while not stop.is_set():
-            due = self.catalogue.feed(url).next_at
-            wait = (due - datetime.now(UTC)).total_seconds() if due else 0.0
-            # Never long, so that a clock set back delays nothing for longer than that.
-            if wait > 0:
-                stop.wait(min(wait, 60.0))
-                continue
-            self._patiently(lambda: told(self._ask(url, lambda _report, _done, _all: None)), stop)
-
-    def _patiently(self, run: Callable[[], None], stop: threading.Event) -> None:
-        """Do something that others, or a full disk, may hinder, until it is done or `stop` is set."""
-        while not stop.is_set():
-            try:
-                run()
-                break
-            except (Busy, Unwritable) as hindrance:
-                self._announce(f"{hindrance.message}; trying again in {RETRY:g} seconds.")
-                stop.wait(RETRY)
-
     @cached_property
     def _fetcher(self) -> "Fetcher":
         from searchsvc.fetching import Fetcher
@@ -491,34 +451,18 @@ class Library:
     @contextmanager
     def _writing(self, *, create: bool = False, sound: bool = True, patience: float | None = None) -> Iterator[None]:
         """Hold the writer lock of this index; raises Busy when another process keeps it too long."""
-        from filelock import FileLock, Timeout
-
         if create:
             self.folder.mkdir(parents=True, exist_ok=True)
         else:
             self.catalogue  # noqa: B018  says so where there is no index, before anything is made
-        holder = self.folder / "writer.pid"
-        patience = PATIENCE if patience is None else patience
-        lock = FileLock(self.folder / "writer.lock", timeout=patience)
         try:
-            lock.acquire(poll_interval=POLL)
-        except Timeout:
-            try:
-                who = f"process {holder.read_text(encoding='utf-8').strip()}"
-            except OSError:
-                who = "another process"
-            raise Busy(f"{who} is writing to the index in {self.folder}", "try again when it has finished") from None
-        try:
-            holder.write_text(str(os.getpid()), encoding="utf-8")
-            if create and sound and not self.exists:
-                self._catalogue = Catalogue(self._catalogue_file, create=True)
-            yield
+            with writing_to(self.folder, patience):
+                if create and sound and not self.exists:
+                    self._catalogue = Catalogue(self._catalogue_file, create=True)
+                yield
         except OSError as error:
             said = f"the index in {self.folder} cannot be written: {error.strerror or error}"
             raise Unwritable(said, "make room, or see who owns the folder") from error
-        finally:
-            holder.unlink(missing_ok=True)
-            lock.release()
 
 
 def _name_of(model: str) -> str:

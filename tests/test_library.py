@@ -264,7 +264,7 @@ def test_a_second_writer_is_told_who_writes_while_searches_go_on(
     stocked: Library, open_library: Open, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, says_who: bool
 ) -> None:
     (tmp_path / "note.txt").write_text("Storm in Hamburg\n\nThe harbour was closed.")
-    monkeypatch.setattr(library, "PATIENCE", 0.2)
+    monkeypatch.setattr("searchsvc.locking.PATIENCE", 0.2)
     with held_elsewhere(stocked.folder, says_who=says_who) as pid:
         who = f"process {pid}" if says_who else "another process"
         attempts: list[Callable[[], object]] = [

@@ -182,6 +182,7 @@ def _indexed(call: Call, sources: "Sequence[Path | str]") -> "tuple[Report, int]
 
 def _watch(call: Call) -> int:
     from searchsvc.faces import terminal, wire
+    from searchsvc.following import follow
 
     _yield_to_searches()
     stop = threading.Event()
@@ -201,7 +202,7 @@ def _watch(call: Call) -> int:
         else:
             terminal.show_run(call.messages, report)
 
-    call.library.watch(_named(call), stop, tell)
+    follow(call.library, _named(call), stop, tell)
     return DONE
 
 

@@ -158,15 +158,17 @@ def new_files(port: int, news: Path, count: int) -> dict[str, float]:
 def bulk(
     port: int, texts: list[tuple[str, str]], folder: Path, index: Path, options: argparse.Namespace
 ) -> dict[str, float]:
-    shutil.rmtree(folder, ignore_errors=True)
-    first = options.articles + random.SystemRandom().randrange(10**5, 9 * 10**5)
+    first = random.SystemRandom().randrange(options.articles, 10**6)
+    folder = folder / str(first)
     write(folder, texts, range(first, first + options.bulk))
     stop = threading.Event()
     seconds: list[float] = []
 
     def work() -> None:
-        seconds.append(run("index", folder, index=index)[1])
-        stop.set()
+        try:
+            seconds.append(run("index", folder, index=index)[1])
+        finally:
+            stop.set()
 
     thread = threading.Thread(target=work)
     thread.start()
