@@ -1,12 +1,17 @@
-"""What the tests share: a small real embedder, libraries that use it, and catalogues filled by hand."""
+"""What the tests share: a small real embedder, libraries that use it, catalogues filled by hand, and a web site."""
 
 import hashlib
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+import ssl
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -182,3 +187,82 @@ def settled() -> Callable[[Path], None]:
             connection.close()
 
     return settle
+
+
+Answer = tuple[int, dict[str, str], bytes] | Callable[[BaseHTTPRequestHandler], None]
+
+
+class Site(ThreadingHTTPServer):
+    """A server of `pages`: the answers for each path, the last one again and again; without one it answers 404.
+
+    Where an answer names its `ETag` or when it was modified, whoever has that already gets 304.
+    """
+
+    daemon_threads = True
+
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        if tls:
+            self.socket = tls.wrap_socket(self.socket, server_side=True)
+        self.port = self.server_address[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.pages: dict[str, list[Answer]] = {}
+        self.asked: list[str] = []
+        self.headers: list[dict[str, str]] = []
+
+    def page(self, path: str, body: str | bytes, kind: str = "text/html", status: int = 200, **headers: str) -> None:
+        named = {"Content-Type": kind} | {name.replace("_", "-"): value for name, value in headers.items()}
+        self.pages[path] = [(status, named, body.encode() if isinstance(body, str) else body)]
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of clients that hang up."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Site
+
+    def do_GET(self) -> None:
+        self.server.asked.append(self.path)
+        self.server.headers.append(dict(self.headers))
+        answers = self.server.pages.get(self.path, [(404, {}, b"")])
+        answer = answers.pop(0) if len(answers) > 1 else answers[0]
+        if callable(answer):
+            answer(self)
+            return
+        status, headers, body = answer
+        for asked, said in (("If-None-Match", "ETag"), ("If-Modified-Since", "Last-Modified")):
+            if said in headers and self.headers[asked] == headers[said]:
+                status, body = 304, b""
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Keep the tests quiet."""
+
+
+@contextmanager
+def _running(tls: ssl.SSLContext | None = None) -> Iterator[Site]:
+    site = Site(tls)
+    thread = threading.Thread(target=site.serve_forever, args=(0.01,))
+    thread.start()
+    try:
+        yield site
+    finally:
+        site.shutdown()
+        thread.join()
+        site.server_close()
+
+
+@pytest.fixture
+def running() -> Callable[..., AbstractContextManager[Site]]:
+    """Run another site, or one that has a certificate."""
+    return _running
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    with _running() as site:
+        yield site

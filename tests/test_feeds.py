@@ -1,19 +1,18 @@
 """Feeds by URL: what of them is news, where its text comes from, and when a feed is asked again."""
 
 import json
-import threading
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 
 from searchsvc.articles import Article, Problem
-from searchsvc.errors import Unreadable
 from searchsvc.catalogue import FeedState
+from searchsvc.errors import Unreadable
 from searchsvc.feeds import News, Poll
 from searchsvc.fetching import Fetcher
+
+Site = Any  # see conftest
 
 NOW = datetime(2024, 6, 18, 12, tzinfo=UTC)
 SOON = NOW + timedelta(minutes=15)
@@ -38,57 +37,6 @@ SUMMARY = """<title>River plan agreed</title><link>/river</link><guid>/river</gu
 <pubDate>Tue, 18 Jun 2024 09:30:00 +0200</pubDate><description>Four countries agree.</description>"""
 WHOLE = """<title>Grain</title><link>/grain</link><guid isPermaLink="false">17</guid>
 <content:encoded>&lt;p&gt;The price of grain fell.&lt;/p&gt;&lt;p&gt;Nobody knew why.&lt;/p&gt;</content:encoded>"""
-
-
-class Site(ThreadingHTTPServer):
-    """A server of `pages`: status, headers and body for each path; an `etag` is answered with 304."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.url = f"http://127.0.0.1:{self.server_address[1]}"
-        self.pages: dict[str, tuple[int, dict[str, str], bytes]] = {}
-        self.asked: list[str] = []
-
-    def page(self, path: str, body: str | bytes, kind: str = "text/html", status: int = 200, **headers: str) -> None:
-        named = {"Content-Type": kind} | {name.replace("_", "-"): value for name, value in headers.items()}
-        self.pages[path] = status, named, body.encode() if isinstance(body, str) else body
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of clients that hang up."""
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: Site
-
-    def do_GET(self) -> None:
-        status, headers, body = self.server.pages.get(self.path, (404, {}, b""))
-        self.server.asked.append(self.path)
-        for asked, said in (("If-None-Match", "ETag"), ("If-Modified-Since", "Last-Modified")):
-            if said in headers and self.headers[asked] == headers[said]:
-                status, body = 304, b""
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        """Keep the tests quiet."""
-
-
-@pytest.fixture
-def site() -> Iterator[Site]:
-    site = Site()
-    thread = threading.Thread(target=site.serve_forever, args=(0.01,))
-    thread.start()
-    try:
-        yield site
-    finally:
-        site.shutdown()
-        thread.join()
-        site.server_close()
 
 
 class Reader:
@@ -307,8 +255,7 @@ def test_a_page_is_fetched_once_and_again_when_its_entry_has_changed(site: Site,
 def test_a_feed_that_has_not_changed_is_not_read(
     site: Site, reader: Reader, header: str, value: str, kept: FeedState
 ) -> None:
-    site.page("/feed", rss(WHOLE), "application/rss+xml")
-    site.pages["/feed"][1][header] = value
+    site.page("/feed", rss(WHOLE), "application/rss+xml", **{header: value})
     assert [one.key for one in reader.poll()] == [f"{site.url}/feed#17"]
     assert reader.state == kept
     reader.digests.clear()

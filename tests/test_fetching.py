@@ -6,11 +6,11 @@ import subprocess
 import threading
 import time
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from email.utils import formatdate
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from shutil import which
 from typing import Any
@@ -19,68 +19,11 @@ import pytest
 
 from searchsvc.fetching import Fetched, Fetcher, Unfetched, is_public
 
+Site = Any  # see conftest
+Answer = Any
+Running = Callable[..., AbstractContextManager[Site]]
+
 PRIVATE = "is on a private network; SEARCHSVC_PRIVATE_NETWORKS=allow lets it be fetched"
-Answer = tuple[int, dict[str, str], bytes] | Callable[[BaseHTTPRequestHandler], None]
-
-
-class Site(ThreadingHTTPServer):
-    """A server of `pages`: an answer for each path, the last one again and again; without one it answers 404."""
-
-    daemon_threads = True
-
-    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        if tls:
-            self.socket = tls.wrap_socket(self.socket, server_side=True)
-        self.port = self.server_address[1]
-        self.url = f"http://127.0.0.1:{self.port}"
-        self.pages: dict[str, list[Answer]] = {}
-        self.asked: list[str] = []
-        self.headers: list[dict[str, str]] = []
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of clients that hang up."""
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: Site
-
-    def do_GET(self) -> None:
-        self.server.asked.append(self.path)
-        self.server.headers.append(dict(self.headers))
-        answers = self.server.pages.get(self.path, [(404, {}, b"")])
-        answer = answers.pop(0) if len(answers) > 1 else answers[0]
-        if callable(answer):
-            answer(self)
-            return
-        status, headers, body = answer
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        """Keep the tests quiet."""
-
-
-@contextmanager
-def running(tls: ssl.SSLContext | None = None) -> Iterator[Site]:
-    site = Site(tls)
-    thread = threading.Thread(target=site.serve_forever, args=(0.01,))
-    thread.start()
-    try:
-        yield site
-    finally:
-        site.shutdown()
-        thread.join()
-        site.server_close()
-
-
-@pytest.fixture
-def site() -> Iterator[Site]:
-    with running() as site:
-        yield site
 
 
 def page(body: bytes = b"hello", **headers: str) -> Answer:
@@ -283,7 +226,7 @@ def test_the_second_address_is_tried_where_the_first_is_dead(site: Site) -> None
 
 
 @pytest.mark.skipif(which("openssl") is None, reason="needs openssl to make a certificate")
-def test_a_certificate_must_be_for_the_name_that_was_asked_for(tmp_path: Path) -> None:
+def test_a_certificate_must_be_for_the_name_that_was_asked_for(tmp_path: Path, running: Running) -> None:
     made, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
     command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=news.example"
     names = ["-addext", "subjectAltName=DNS:news.example", "-keyout", str(key), "-out", str(made)]
@@ -376,7 +319,7 @@ def test_a_server_that_hangs_up_is_asked_again(site: Site, fetcher: Fetcher) -> 
     assert len(site.asked) == 5
 
 
-def test_a_dead_server_and_an_unknown_name_are_named(fetcher: Fetcher) -> None:
+def test_a_dead_server_and_an_unknown_name_are_named(fetcher: Fetcher, running: Running) -> None:
     with running() as site:
         url = site.url
     assert reason(fetcher, url) == "the connection failed: connection refused"
@@ -502,7 +445,7 @@ def test_robots_txt_may_name_us(site: Site, fetcher: Fetcher, text: str, allowed
 
 
 def test_a_site_without_robots_txt_allows_all_and_one_that_fails_to_say_is_waited_for(
-    site: Site, fetcher: Fetcher
+    site: Site, fetcher: Fetcher, running: Running
 ) -> None:
     site.pages["/a"] = [page()]
     assert fetcher.get(f"{site.url}/a") is not None

@@ -29,6 +29,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import quote
 
 import numpy as np
@@ -56,16 +57,24 @@ def main() -> None:
     texts = corpus(options.corpus)
     prepare(texts, news, index, options.articles)
     figures: dict[str, object] = {"articles": options.articles}
-    figures["unchanged_s"] = unchanged(news, index)
+    figures["unchanged_s"] = say("unchanged", unchanged(news, index))
     port = free_port("127.0.0.1")
     with serving(index, port, news):
         asked = random.Random(1).choices(range(options.articles), k=IDLE)
-        figures["idle"] = idle = client(port, asked, options.rate, stop=None)
-        figures["new_file_s"] = new_files(port, news, options.new)
-        figures["bulk"] = bulk(port, texts, options.work / "bulk", index, options)
+        figures["idle"] = idle = say("idle", client(port, asked, options.rate, stop=None))
+        figures["new_file_s"] = say("new file", new_files(port, news, options.new))
+        figures["bulk"] = say("bulk", bulk(port, texts, options.work / "bulk", index, options))
     figures["bulk_p95_times_idle"] = round(figures["bulk"]["p95_ms"] / idle["p95_ms"], 2)  # type: ignore[index]
     figures["re_add"] = delete_and_add_again(news, index, options.articles)
     print(json.dumps(figures, indent=None if options.json else 1))
+
+
+Figure = TypeVar("Figure")
+
+
+def say(what: str, figure: Figure) -> Figure:
+    print(f"{what}: {figure}", file=sys.stderr, flush=True)
+    return figure
 
 
 # ---------------------------------------------------------------------- the library

@@ -1,0 +1,37 @@
+"""JSON Feeds: a feed as one JSON object."""
+
+from collections.abc import Mapping
+
+from searchsvc.errors import Unreadable
+from searchsvc.readers.feed_entries import Entry, Feed, entry_of, names_of, resolved, said
+from searchsvc.readers.feed_text import plain_text
+from searchsvc.readers.json_values import one_value
+
+_VERSIONS = "https://jsonfeed.org/version/"
+
+
+def json_feed(text: str, url: str, most: int | None) -> Feed:
+    """Return the first `most` entries of a JSON Feed; raises `Unreadable` where the text is none."""
+    feed = one_value(text)
+    items = feed.get("items") if isinstance(feed, dict) else None
+    if not isinstance(feed, dict) or not isinstance(items, list) or not said(feed, "version").startswith(_VERSIONS):
+        raise Unreadable("is JSON, but no JSON Feed")
+    return Feed(tuple(json_entry(item, url, feed) for item in items[:most] if isinstance(item, Mapping)))
+
+
+def json_entry(item: Mapping[str, object], url: str = "", feed: Mapping[str, object] | None = None) -> Entry:
+    """Return an item of a JSON Feed as an entry, with the language and authors of its feed where it names none."""
+    feed = feed or {}
+    html, plain = said(item, "content_html"), said(item, "content_text")
+    return entry_of(
+        key=said(item, "id"),
+        url=resolved(url, said(item, "url") or said(item, "external_url")),
+        title=said(item, "title"),
+        content=plain_text(html) if html else plain.strip(),
+        summary=said(item, "summary").strip(),
+        author=names_of(item.get("authors") or item.get("author") or feed.get("authors") or feed.get("author")),
+        source="",
+        published=item.get("date_published"),
+        updated=item.get("date_modified"),
+        language=said(item, "language") or said(feed, "language"),
+    )
