@@ -10,26 +10,29 @@ import json
 import logging
 import os
 import secrets
+import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 
 from searchsvc.catalogue import Job
-from searchsvc.errors import NotFound
+from searchsvc.errors import NotFound, SearchsvcError
 from searchsvc.library import Library
 from searchsvc.settings import Settings
 
-PAUSE = 5.0  # seconds until a process that ended by itself is started again
+PAUSE, LONGEST_PAUSE = 2.5, 60.0  # seconds until a process that ended by itself is started again, longer each time
+GRACE = 5.0  # seconds that a process is given to end
 
 log = logging.getLogger("searchsvc")
 
 
 class Jobs:
-    """Runs of `searchsvc index` over the served folders, one after another; what became of each is on record."""
+    """Runs of `searchsvc index` over the served sources, one after another; what became of each is on record."""
 
     def __init__(self, library: Library, sources: Sequence[str]) -> None:
         self._library = library
@@ -43,7 +46,7 @@ class Jobs:
         with self._starting:
             if self._waiting is None:
                 self._library.begin()
-                self._waiting = Job(secrets.token_hex(8), os.getpid(), datetime.now(UTC))
+                self._waiting = Job(secrets.token_hex(8), datetime.now(UTC))
                 self._record(self._waiting)
                 threading.Thread(target=self._run, args=(self._waiting,), name="job", daemon=True).start()
             return self._waiting
@@ -52,13 +55,14 @@ class Jobs:
         with self._lock:
             with self._starting:
                 self._waiting = None
-            done = _start(self._library.settings, ["index", "--json", *self._sources], stdin=subprocess.DEVNULL)
-            said, _ = done.communicate()
+            process = _start(self._library.settings, ["index", "--json", *self._sources], stdout=subprocess.PIPE)
+            with process:
+                assert process.stdout is not None
+                said = process.stdout.read()
         try:
             json.loads(said)
         except ValueError:
-            message = f"indexing ended with {done.returncode} and said nothing; the server's log may say more"
-            said = json.dumps({"error": {"code": "failed", "message": message, "hint": None}})
+            said = _failure(f"indexing {_ending(process.returncode)} and said nothing; the server's log may say more")
         self._record(replace(job, ended=datetime.now(UTC), said=said))
 
     def _record(self, job: Job) -> None:
@@ -71,10 +75,14 @@ def job_of(library: Library, ident: str) -> Job:
     job = library.catalogue.job(ident)
     if job is None:
         raise NotFound(f"there is no job {ident}", "POST /reindex starts one")
-    if job.ended is None and not _is_alive(job.process):
-        said = {"error": {"code": "stopped", "message": "the server stopped before it was done", "hint": None}}
-        return replace(job, ended=job.began, said=json.dumps(said))
     return job
+
+
+def end_jobs(library: Library) -> None:
+    """Put on record that the jobs of a server that was here before, and was killed, are not done any more."""
+    if library.exists:
+        with suppress(SearchsvcError), library.catalogue.writing() as writer:
+            writer.end_jobs(_failure("the server stopped before it was done"))
 
 
 class Following:
@@ -93,34 +101,55 @@ class Following:
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
-        if self._process is not None and self._process.stdin is not None:
-            self._process.stdin.close()  # which tells it to stop
-        self._thread.join()
+        if self._process is not None:
+            _end(self._process)
+        self._thread.join(2 * GRACE)
 
     def _run(self) -> None:
+        pause = PAUSE
         while not self._stop.is_set():
-            typed = ["watch", "--until-eof", *self._sources]
-            self._process = _start(self._settings, typed, stdin=subprocess.PIPE)
-            code = self._process.wait()
-            if not self._stop.is_set():
-                log.warning("searchsvc watch ended with %d; it is started again in %g seconds", code, PAUSE)
-                self._stop.wait(PAUSE)
+            began = time.monotonic()
+            process = self._process = _start(self._settings, ["watch", *self._sources], stdout=None)
+            if self._stop.is_set():
+                _end(process)
+            code = process.wait()
+            if self._stop.is_set():
+                return
+            pause = PAUSE if time.monotonic() - began > LONGEST_PAUSE else min(2 * pause, LONGEST_PAUSE)
+            log.warning("searchsvc watch %s; it is started again in %g seconds", _ending(code), pause)
+            self._stop.wait(pause)
 
 
-def _start(settings: Settings, typed: Sequence[str], stdin: int) -> "subprocess.Popen[str]":
-    environment = {**os.environ, **settings.environment()}
-    command = [sys.executable, "-m", "searchsvc", *typed]
-    stdout = subprocess.PIPE if "--json" in typed else sys.stderr
-    return subprocess.Popen(  # noqa: S603  no shell, and paths that the server's owner named
-        command, env=environment, stdin=stdin, stdout=stdout, text=True, encoding="utf-8"
+def _start(settings: Settings, typed: Sequence[str], stdout: int | None) -> "subprocess.Popen[str]":
+    """Start one of our commands; it ends when its standard input does, which it does when this process is gone."""
+    command = [sys.executable, "-m", "searchsvc", typed[0], "--until-eof", *typed[1:]]
+    return subprocess.Popen(  # noqa: S603  no shell, and sources that the server's owner named
+        command,
+        env={**os.environ, **settings.environment()},
+        stdin=subprocess.PIPE,
+        stdout=sys.stderr if stdout is None else stdout,
+        text=True,
+        encoding="utf-8",
     )
 
 
-def _is_alive(process: int) -> bool:
-    with suppress(ProcessLookupError):
+def _end(process: "subprocess.Popen[str]") -> None:
+    """End a process: asked, then told, then killed. What it had committed is safe in any case."""
+    with suppress(OSError, ValueError):
+        if process.stdin is not None:
+            process.stdin.close()
+    for insist in (process.terminate, process.kill):
         try:
-            os.kill(process, 0)
-        except PermissionError:
-            return True
-        return True
-    return False
+            process.wait(GRACE)
+            return
+        except subprocess.TimeoutExpired:
+            insist()
+    process.wait()
+
+
+def _ending(code: int) -> str:
+    return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
+
+
+def _failure(message: str) -> str:
+    return json.dumps({"error": {"code": "failed", "message": message, "hint": None}})

@@ -8,10 +8,11 @@ a feed's time has come ────┘
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from searchsvc.errors import Busy, Unwritable
+from searchsvc.errors import Busy, SearchsvcError, Unwritable
 from searchsvc.indexing import Report
 from searchsvc.library import Library
 from searchsvc.watching import Watcher
@@ -27,23 +28,41 @@ def follow(library: Library, sources: Sequence[Path | str], stop: threading.Even
 
     What hinders a run, such as a full disk, is announced, and the run is tried again.
     """
-    library.begin()
+    _patiently(library, library.begin, stop)
     roots = [one.resolve() for one in sources if isinstance(one, Path)]
+    faults: list[SearchsvcError] = []
     for url in (one for one in sources if isinstance(one, str)):
-        threading.Thread(target=_follow_feed, args=(library, url, stop, told), name=url, daemon=True).start()
+        feed = _Feed(library, url, stop, told, faults)
+        threading.Thread(target=feed.follow, name=url, daemon=True).start()
     with closing(Watcher(roots, rescan=library.settings.rescan_seconds).changes(stop)) as changes:
         for changed in changes:
             _patiently(library, lambda only=changed: told(library.index(roots, only=only)), stop)  # type: ignore[misc]
+    for fault in faults:
+        raise fault
 
 
-def _follow_feed(library: Library, url: str, stop: threading.Event, told: Told) -> None:
-    while not stop.is_set():
-        due = library.catalogue.feed(url).next_at
-        wait = (due - datetime.now(UTC)).total_seconds() if due else 0.0
-        if wait > 0:
-            stop.wait(min(wait, LONGEST))
-        else:
-            _patiently(library, lambda: told(library.index([url])), stop)
+@dataclass(frozen=True, slots=True)
+class _Feed:
+    """A feed that is asked whenever its time has come; what ends that, ends all of `follow`."""
+
+    library: Library
+    url: str
+    stop: threading.Event
+    told: Told
+    faults: list[SearchsvcError]
+
+    def follow(self) -> None:
+        try:
+            while not self.stop.is_set():
+                due = self.library.catalogue.feed(self.url).next_at
+                wait = (due - datetime.now(UTC)).total_seconds() if due else 0.0
+                if wait > 0:
+                    self.stop.wait(min(wait, LONGEST))
+                else:
+                    _patiently(self.library, lambda: self.told(self.library.index([self.url])), self.stop)
+        except SearchsvcError as fault:
+            self.faults.append(fault)
+            self.stop.set()
 
 
 def _patiently(library: Library, run: Callable[[], None], stop: threading.Event) -> None:

@@ -41,6 +41,7 @@ class Report:
 
     files: int = 0
     unchanged_files: int = 0
+    feeds: int = 0
     added: int = 0
     changed: int = 0
     unchanged: int = 0
@@ -50,6 +51,7 @@ class Report:
     seconds: float = 0.0
     problems: list[Problem] = field(default_factory=list)
     kept: list[Kept] = field(default_factory=list)
+    unit: str = "file"  # what progress is counted in
 
     @property
     def lost(self) -> int:
@@ -58,7 +60,7 @@ class Report:
 
     def add(self, other: "Report") -> None:
         """Count in what another run did."""
-        for one in fields(self):
+        for one in (one for one in fields(self) if one.name != "unit"):
             setattr(self, one.name, getattr(self, one.name) + getattr(other, one.name))
 
 
@@ -89,7 +91,6 @@ class Indexer:
         self._owned: list[tuple[str, str]] = []  # id and file, in the order in which they were read
         self._ended: list[Ended] = []
         self._again: set[str] = set()
-        self._read: set[bytes] = set()  # digests of the files that were read
         self._named: set[str] = set()  # ids of articles whose key is made of their file's name
         self._held = 0
 
@@ -109,6 +110,7 @@ class Indexer:
             progress(self._report, number, len(found.files))
             said = lambda done=number: progress(self._report, done, len(found.files))  # noqa: E731
             self._file(file, found.known.get(file.name), said)
+        self._flush()
         self._flush([*found.vanished, *self._renamed(found)])
         while self._again:
             again, self._again = sorted(self._again), set()
@@ -135,6 +137,7 @@ class Indexer:
         An entry counts as seen in the transaction that holds its article, and the feed as asked in the last one.
         """
         began = flushed = time.monotonic()
+        self._report.feeds = 1
         seen: list[News] = []
 
         def record(writer: Writer) -> None:
@@ -165,8 +168,9 @@ class Indexer:
     def _renamed(self, found: Scan) -> list[str]:
         """Return which of the files that would be kept lie under another name now, and report the others."""
         renamed: list[str] = []
+        there = {seen.digest for file in found.files if found.kept and (seen := self._catalogue.seen(file.name))}
         for kept in found.kept:
-            moved = [name for name in kept.names if found.known[name].digest in self._read]
+            moved = [name for name in kept.names if found.known[name].digest in there - {None}]
             renamed += moved
             if len(moved) < kept.gone:
                 self._report.kept.append(replace(kept, gone=kept.gone - len(moved)))
@@ -201,7 +205,6 @@ class Indexer:
         problems = tuple(self._report.problems[first:])
         if before is None or digest is None:
             return
-        self._read.add(digest)
         if not _is_same(before, file.path):
             reason = "changed while it was read; it is read again next time"
             self._report.problems.append(Problem(file.name, reason, lost=False))

@@ -4,14 +4,14 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from searchsvc.articles import Article, Problem
+from searchsvc.articles import Article, Problem, storable
 from searchsvc.catalogue import Catalogue, Entry, Space, Version
 from searchsvc.drafting import Drafter
 from searchsvc.embedding import BUNDLED, Embedder, load, locate
@@ -94,6 +94,7 @@ class Library:
         self._shown: Snapshot | None = None
         self._served: Served | None = None
         self._catalogue: Catalogue | None = None
+        self._tidied = time.monotonic()
 
     # ------------------------------------------------------------------ asking
 
@@ -156,7 +157,7 @@ class Library:
             pending=counts.generation - min(held, counts.generation),
             updated=counts.updated,
             model=space.model if space else "",
-            bytes_on_disk=sum(file.stat().st_size for file in self.folder.rglob("*") if file.is_file()),
+            bytes_on_disk=_bytes_in(self.folder),
             engine="local",
             index=str(self.folder),
             passage_tokens=space.passage_tokens if space else 0,
@@ -288,6 +289,7 @@ class Library:
 
     def tidy(self, grace: timedelta = GRACE) -> None:
         """Let go of what has not been in force for a while; past a threshold, give unused space back to the disk."""
+        self._tidied = time.monotonic()
         with self._writing():
             with self.catalogue.writing() as writer:
                 writer.tidy(datetime.now(UTC) - grace)
@@ -331,14 +333,8 @@ class Library:
                     space = writer.begin_space(*facts, "making")
         self.announce(f"Embedding everything anew with {model}, passages of {tokens} tokens; the old index serves.")
         engine = LocalEngine(self._folder_of(space), space)
-        report = Report()
-
-        def moved(embedded: int) -> None:
-            report.embedded = report.passages = embedded
-            progress(report, 0, 1)
-
         make_engine = lambda: engine.rebuild(self.catalogue)  # noqa: E731
-        Move(self.catalogue, space, Drafter(embedder, tokens), self._turn, make_engine).run(moved)
+        Move(self.catalogue, space, Drafter(embedder, tokens), self._turn, make_engine).run(progress)
 
     def _wanted(self) -> tuple[str, int] | None:
         """Return the model and passage size that the settings name, where the index was made with others."""
@@ -354,6 +350,10 @@ class Library:
     def exists(self) -> bool:
         """Whether there is an index."""
         return self._catalogue_file.is_file()
+
+    def knows(self, path: Path) -> bool:
+        """Say whether articles came from this file, or from files below this folder."""
+        return self.exists and self.catalogue.count_under(storable(str(path.resolve()))) > 0
 
     @property
     def catalogue(self) -> Catalogue:
@@ -436,8 +436,11 @@ class Library:
     def _catch_up(self) -> None:
         """Wait until this process finds what it has just committed."""
         target = self.catalogue.generation()
-        while self.snapshot().generation < target:
+        # A backup restored at this moment may take the change away again.
+        while self.snapshot().generation < min(target, self.catalogue.generation()):
             time.sleep(0.005)
+        if time.monotonic() - self._tidied > GRACE.total_seconds():
+            self.tidy()
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
@@ -463,6 +466,15 @@ class Library:
         except OSError as error:
             said = f"the index in {self.folder} cannot be written: {error.strerror or error}"
             raise Unwritable(said, "make room, or see who owns the folder") from error
+
+
+def _bytes_in(folder: Path) -> int:
+    """Return the size of all files in a folder, some of which may go while they are looked at."""
+    total = 0
+    for file in folder.rglob("*"):
+        with suppress(FileNotFoundError):
+            total += file.lstat().st_size if file.is_file() else 0
+    return total
 
 
 def _name_of(model: str) -> str:

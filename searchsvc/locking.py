@@ -30,5 +30,7 @@ def writing_to(folder: Path, patience: float | None = None) -> Iterator[None]:
         holder.write_text(str(os.getpid()), encoding="utf-8")
         yield
     finally:
-        holder.unlink(missing_ok=True)
-        lock.release()
+        try:
+            holder.unlink(missing_ok=True)
+        finally:
+            lock.release()

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from searchsvc.catalogue import Catalogue, Entry, Space
 from searchsvc.drafting import Drafter
-from searchsvc.indexing import BATCH, Turn
+from searchsvc.indexing import BATCH, Progress, Report, Turn
 
 AT_ONCE = 200  # articles read at a time
 PATIENCE = 3  # engines made while others write, before they have to wait
@@ -28,14 +28,17 @@ class Move:
     turn: Turn
     make_engine: Callable[[], None]
 
-    def run(self, progress: Callable[[int], None]) -> None:
-        """Move; `progress` hears how many passages have been embedded by this run."""
-        done = 0
+    def run(self, progress: Progress) -> None:
+        """Move; `progress` hears of articles."""
+        report = Report(unit="article")
+        done, total = 0, self.catalogue.counts().articles
         for attempt in itertools.count(1):
             last = 0
             while entries := self._next(last):
-                done += self._add(entries)
-                progress(done)
+                report.embedded += self._add(entries)
+                report.passages = report.embedded
+                done += len(entries)
+                progress(report, done, max(done, total))
                 last = entries[-1].row
             made_at = self.catalogue.generation()
             self.make_engine()

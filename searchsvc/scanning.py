@@ -79,13 +79,17 @@ def scan(
                         seen.add(name)
                         key = known[name].key if name in known else None
                         found.files.append(File(one, name, key or storable(one.relative_to(base).as_posix())))
-                elif not (prune and known and not os.path.lexists(root)):
+                elif not (known and not os.path.lexists(root)):
                     found.problems.append(one)
                     unread.append(one.where)
     gone = [name for name in found.known if name not in seen and not _below(name, unread) and not _is_there(name)]
+    absent = [root for root in tops if not os.path.lexists(root)]
     for root in tops:
-        missing = [name for name in gone if _below(name, [storable(str(root))])]
-        if missing and not tops.keys() & set(root.parents):  # else judged with the folder around it
+        if root not in absent and tops.keys() & set(root.parents):
+            continue  # judged with the folder around it
+        apart_from = [storable(str(one)) for one in absent if one != root]
+        missing = [name for name in gone if _below(name, [storable(str(root))]) and not _below(name, apart_from)]
+        if missing:
             _judge(root, missing, catalogue.count_under(storable(str(root))), found, prune)
     return found
 
@@ -111,7 +115,7 @@ def _judge(root: Path, missing: list[str], known: int, found: Scan, prune: bool)
     """Take what is missing for vanished, or keep it."""
     if prune:
         found.vanished.extend(missing)
-    elif len(missing) > MOST_GONE * known or _is_bare(root):
+    elif len(missing) > MOST_GONE * known or _is_bare(root) or not os.path.lexists(root):
         found.kept.append(Kept(str(root), len(missing), known, tuple(missing)))
     else:
         kept: set[str] = set()

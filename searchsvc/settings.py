@@ -5,6 +5,7 @@ made from these fields. Below the front door (`library`) nobody sees this object
 """
 
 import os
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -24,7 +25,8 @@ class Settings:
         default="",
         metadata={
             "help": "sentence-transformers model: a folder, a name on the hub, or all-MiniLM-L6-v2 (bundled); "
-            "empty: the one that the index was made with, or else the bundled one"
+            "empty: the one that the index was made with, or else the bundled one. A search uses the one that the "
+            "index was made with; `index` and `rebuild` make it anew with another"
         },
     )
     device: str = field(default="auto", metadata={"help": "auto, cpu or cuda", "choices": ("auto", "cpu", "cuda")})
@@ -67,6 +69,10 @@ class Settings:
                 raise BadInput(f"{one.name} is {value!r}; it must be one of {', '.join(choices)}")
             if bounds and value != one.default and not bounds[0] <= value <= bounds[1]:
                 raise BadInput(f"{one.name} is {value}; it must be from {bounds[0]} to {bounds[1]}")
+        try:
+            shlex.split(self.watch)
+        except ValueError as error:
+            raise BadInput(f"watch is {self.watch!r}: {str(error).lower()}", "quote it as for a shell") from None
         if self.article_bytes < 1:
             raise BadInput("article_bytes must be at least 1")
 

@@ -524,6 +524,17 @@ def test_a_local_server_answers_to_local_names_only(client: httpx.Client) -> Non
     assert "127.0.0.2" in (hosts_for("127.0.0.2") or ())
 
 
+def test_a_page_from_elsewhere_may_not_change_the_index(client: httpx.Client) -> None:
+    foreign = {"origin": "http://evil.example"}
+    assert "evil.example" in str(error(client.post("/reindex", headers=foreign), 400, "wrong_origin")["message"])
+    error(client.post("/articles", json=SUSHI, headers=foreign), 400, "wrong_origin")
+    error(client.post("/articles", json=SUSHI, headers={"origin": "null"}), 400, "wrong_origin")
+    assert client.post("/search", json={"q": QUESTION}, headers=foreign).status_code == 200
+    own = {"origin": str(client.base_url).rstrip("/")}
+    ident = client.post("/articles", json=SUSHI, headers=own).json()["ids"][0]
+    assert client.delete(f"/articles/{ident}", headers=own).status_code == 204
+
+
 def test_what_nobody_foresaw_is_not_shown(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
     class Broken(Library):
         def status(self) -> None:  # type: ignore[override]

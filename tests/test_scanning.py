@@ -78,7 +78,7 @@ def test_an_inner_root_that_is_not_there_keeps_what_it_held(news: Path) -> None:
     known = made(news, "a.txt", "b.txt", "sub/c.txt")
     shutil.rmtree(news / "sub")
     found = scanned(news, news / "sub", known=known)
-    assert (found.vanished, found.problems) == ([], [Problem(str(news / "sub"), NOT_THERE)])
+    assert (found.vanished, found.kept, found.problems) == ([], [Kept(str(news / "sub"), 1, 1)], [])
 
 
 def test_a_root_that_is_a_link_is_the_folder_that_it_leads_to(news: Path, tmp_path: Path) -> None:
@@ -141,8 +141,8 @@ def test_of_a_folder_that_is_not_there_all_is_kept_and_that_is_said(news: Path, 
     known = [news / name for name in ("a.txt", "b.txt", "c.txt", "sub/d.txt")]
     news.rmdir()
     found = scanned(news, known=known, only=only and [news / only])
-    assert (found.vanished, found.kept) == ([], [])
-    assert found.problems == [Problem(str(news / (only or ".")), NOT_THERE)]
+    assert (found.vanished, found.problems) == ([], [])
+    assert found.kept == [Kept(str(news), 1 if only in {"a.txt", "sub"} else 4, 4)]
 
 
 def test_a_folder_that_was_deleted_on_purpose_is_pruned_without_complaint(news: Path, tmp_path: Path) -> None:
@@ -156,7 +156,7 @@ def test_a_folder_that_was_deleted_on_purpose_is_pruned_without_complaint(news: 
 def test_a_root_that_is_a_file_is_kept_when_it_is_not_there_and_goes_when_pruned(news: Path) -> None:
     file = news / "a.txt"
     found = scanned(file, known=[file])
-    assert (found.vanished, found.problems) == ([], [Problem(str(file), NOT_THERE)])
+    assert (found.vanished, found.kept, found.problems) == ([], [Kept(str(file), 1, 1)], [])
     assert gone(scanned(file, known=[file], prune=True)) == ["a.txt"]
 
 

@@ -43,3 +43,14 @@ def test_every_setting_says_what_it_is_for():
 def test_the_cache_lies_in_the_users_cache_folder_unless_named():
     assert Settings(cache=Path("/srv/cache")).cache_folder == Path("/srv/cache")
     assert Settings().cache_folder.name == "searchsvc"
+
+
+def test_what_is_to_be_watched_must_be_quoted_rightly():
+    assert Settings(watch="'a b' https://news.example/rss").watch == "'a b' https://news.example/rss"
+    with pytest.raises(BadInput, match="no closing quotation"):
+        Settings(watch="it's")
+
+
+def test_another_process_gets_the_same_settings():
+    settings = Settings(index=Path("x y"), port=0, watch="'a b' c", rescan_seconds=5)
+    assert Settings.from_environment(settings.environment()) == settings

@@ -236,11 +236,11 @@ class Catalogue:
 
     def job(self, ident: str) -> Job | None:
         """Return a job, or None."""
-        found = self._db.execute("SELECT process, began, ended, said FROM jobs WHERE id = ?", (ident,)).fetchone()
+        found = self._db.execute("SELECT began, ended, said FROM jobs WHERE id = ?", (ident,)).fetchone()
         if found is None:
             return None
-        process, began, ended, said = found
-        return Job(ident, process, from_microseconds(began), None if ended is None else from_microseconds(ended), said)
+        began, ended, said = found
+        return Job(ident, from_microseconds(began), None if ended is None else from_microseconds(ended), said)
 
     def has_vectors(self, digests: Collection[bytes]) -> set[bytes]:
         """Return those of the digests whose vector is known."""

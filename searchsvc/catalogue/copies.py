@@ -17,7 +17,7 @@ def copy(db: Connection, file: Path) -> None:
         raise BadInput(f"{file} is there and is no backup of searchsvc", "name another file")
     part = file.with_name(f".{file.name}.part")
     try:
-        part.unlink(missing_ok=True)
+        _clear(part)
         db.execute("VACUUM INTO ?", (str(part),))
         _sync(part)  # SQLite does not, and a power cut must not leave less than the backup that was there
         part.replace(file)
@@ -25,7 +25,7 @@ def copy(db: Connection, file: Path) -> None:
         reason = error.__cause__ or error
         raise Unwritable(f"{file} cannot be written: {reason}", "name a folder that is there and has room") from error
     finally:
-        part.unlink(missing_ok=True)
+        _clear(part)
 
 
 def restore(file: Path, path: Path) -> None:
@@ -37,7 +37,7 @@ def restore(file: Path, path: Path) -> None:
     if not file.is_file() or not is_catalogue(file):
         raise BadInput(f"{file} is no backup of searchsvc", "searchsvc backup FILE makes one")
     part = path.with_name(f".{path.name}.part")
-    part.unlink(missing_ok=True)
+    _clear(part)
     try:
         _checked_copy(file, part)
         if not _pour(part, path):
@@ -45,7 +45,12 @@ def restore(file: Path, path: Path) -> None:
                 path.with_name(path.name + end).unlink(missing_ok=True)
             part.replace(path)
     finally:
-        part.unlink(missing_ok=True)
+        _clear(part)
+
+
+def _clear(part: Path) -> None:
+    for end in ("", "-journal", "-wal", "-shm"):
+        part.with_name(part.name + end).unlink(missing_ok=True)
 
 
 def is_catalogue(file: Path) -> bool:

@@ -1,5 +1,6 @@
 """The database: SQLite's file, its tables from the first version on, and its errors under our names."""
 
+import os
 import re
 import sqlite3
 from collections.abc import Iterable, Iterator
@@ -9,6 +10,7 @@ from typing import Any
 
 from searchsvc.errors import Busy, DamagedCatalogue, ModelMismatch, Unwritable
 
+LOG_BYTES = 32_000_000  # of the write-ahead log, beyond which it is cut once it is in the file
 PATIENCE = 30  # seconds that a connection waits for another to finish writing
 
 # One entry a version; a catalogue of an older version gets the entries that it lacks, each in one transaction.
@@ -154,7 +156,6 @@ MIGRATIONS = (
     ) STRICT, WITHOUT ROWID;
     CREATE TABLE jobs (
         id TEXT PRIMARY KEY,
-        process INTEGER NOT NULL,   -- of the server that was asked
         began INTEGER NOT NULL,
         ended INTEGER,
         said TEXT NOT NULL          -- JSON: the report, or what went wrong
@@ -167,14 +168,25 @@ APPLICATION = 0x5EA7C45C  # in the file's header: this is a catalogue of searchs
 
 def connect(path: Path, journal: str = "WAL") -> "Connection":
     """Open a catalogue's file, for one thread."""
+    fixed = _is_fixed(path)
+    place = f"{path.resolve().as_uri()}?mode=ro&immutable=1" if fixed else str(path)
     try:
-        connection = sqlite3.connect(path, isolation_level=None, timeout=PATIENCE, factory=Connection)
+        connection = sqlite3.connect(place, isolation_level=None, timeout=PATIENCE, factory=Connection, uri=fixed)
     except sqlite3.DatabaseError as error:
         raise _named(error, path) from error
     connection.path = path
-    for pragma in (f"journal_mode = {journal}", "synchronous = FULL", "foreign_keys = ON"):
+    if fixed:
+        return connection
+    limit = f"journal_size_limit = {LOG_BYTES}"
+    for pragma in (f"journal_mode = {journal}", "synchronous = FULL", "foreign_keys = ON", limit):
         connection.execute(f"PRAGMA {pragma}")
     return connection
+
+
+def _is_fixed(path: Path) -> bool:
+    """Say whether a catalogue lies where nothing can be written, and is complete without a write-ahead log."""
+    log = path.with_name(f"{path.name}-wal")
+    return path.is_file() and not os.access(path.parent, os.W_OK) and not (log.exists() and log.stat().st_size)
 
 
 def make(path: Path) -> None:

@@ -100,7 +100,6 @@ class Job:
     """A piece of work that a server was asked for; `said` is the JSON that came of it, once it has ended."""
 
     id: str
-    process: int
     began: datetime
     ended: datetime | None = None
     said: str = ""

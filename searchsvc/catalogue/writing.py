@@ -167,10 +167,14 @@ class Writer:
     def set_job(self, job: Job) -> None:
         """Record a job as it stands; the oldest beyond a thousand are forgotten."""
         ended = None if job.ended is None else to_microseconds(job.ended)
-        values = (job.id, job.process, to_microseconds(job.began), ended, job.said)
-        self._db.execute("INSERT OR REPLACE INTO jobs VALUES (?, ?, ?, ?, ?)", values)
+        values = (job.id, to_microseconds(job.began), ended, job.said)
+        self._db.execute("INSERT OR REPLACE INTO jobs VALUES (?, ?, ?, ?)", values)
         kept = "SELECT id FROM jobs ORDER BY began DESC LIMIT ?"
         self._db.execute(f"DELETE FROM jobs WHERE id NOT IN ({kept})", (MOST_JOBS,))
+
+    def end_jobs(self, said: str) -> None:
+        """Record that no job is being done any more."""
+        self._db.execute("UPDATE jobs SET ended = ?, said = ? WHERE ended IS NULL", (self._at, said))
 
     # ------------------------------------------------------------------ spaces
 

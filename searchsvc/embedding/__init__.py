@@ -81,6 +81,8 @@ def load(model: str, *, device: str, cache: Path, announce: Callable[[str], None
     from searchsvc.embedding import compiled
 
     where = locate(model)
+    if device == "cuda" and not _has_cuda():
+        raise ModelFailed("there is no CUDA GPU that torch can use", "leave out --device cuda")
     if device == "cuda" or (device == "auto" and _has_cuda()):
         from searchsvc.embedding.transformer import Transformer
 

@@ -83,7 +83,6 @@ def parser() -> Parser:
 
     watch = command("watch", "bring the index in step with files, folders and feeds, and keep it so until stopped")
     _add_sources(watch)
-    watch.add_argument("--until-eof", action="store_true", help="stop when standard input ends")
     _add_settings(watch, ("passage_tokens", "article_bytes", "rescan_seconds", "feed_minutes", "private_networks"))
 
     serve = command("serve", "answer over HTTP")
@@ -125,12 +124,13 @@ def _add_common(parser: Parser) -> None:
 
 def _add_sources(parser: Parser) -> None:
     about = "files, folders, and URLs of feeds (default: ./seeds)"
-    parser.add_argument("sources", nargs="*", type=_source, metavar="PATH", help=about)
+    parser.add_argument("sources", nargs="*", type=source, metavar="PATH", help=about)
+    parser.add_argument("--until-eof", action="store_true", help="stop when standard input ends, for programs")
 
 
-def _source(typed: str) -> Path | str:
+def source(typed: str) -> Path | str:
     """Return a URL as it was typed, anything else as a path: which would lose a slash of a URL's two."""
-    return typed if typed.lower().startswith(("http://", "https://")) else Path(typed)
+    return typed if typed.lower().startswith(("http://", "https://")) else Path(typed).expanduser()
 
 
 def _add_settings(parser: Parser, names: Sequence[str]) -> None:

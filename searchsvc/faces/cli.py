@@ -154,8 +154,9 @@ def _build(call: Call) -> int:
 def _index(call: Call) -> int:
     from searchsvc.faces import terminal, wire
 
-    _yield_to_searches()
-    report, code = _indexed(call, _named(call))
+    sources = _named(call)
+    _begin_indexing(call)
+    report, code = _indexed(call, sources)
     call.answer(wire.report_out(report), lambda out: terminal.show_report(out, report))
     return code
 
@@ -163,8 +164,7 @@ def _index(call: Call) -> int:
 def _named(call: Call) -> list[Path | str]:
     """Return the files, folders and feeds that were named; raises BadInput where there is none of them."""
     sources = call.given.sources or [SEEDS]
-    there = any(isinstance(one, str) or os.path.lexists(one) for one in sources)
-    if not there and not getattr(call.given, "prune", False):
+    if not any(isinstance(one, str) or os.path.lexists(one) or call.library.knows(one) for one in sources):
         named = ", ".join(map(str, sources)) if call.given.sources else f"./{SEEDS}"
         raise BadInput(f"there is no {named}", f"name files and folders: searchsvc {call.given.command} PATH…")
     return sources
@@ -184,25 +184,24 @@ def _watch(call: Call) -> int:
     from searchsvc.faces import terminal, wire
     from searchsvc.following import follow
 
-    _yield_to_searches()
-    stop = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    if call.given.until_eof:
-
-        def wait_for_eof() -> None:
-            sys.stdin.buffer.read()
-            stop.set()
-
-        threading.Thread(target=wait_for_eof, daemon=True).start()
+    sources = _named(call)
+    _begin_indexing(call)
+    known: list[object] = []  # what was kept at the last run, which need not be said again
 
     def tell(report: "Report") -> None:
+        nonlocal known
+        kept, report.kept = report.kept, [one for one in report.kept if one not in known]
+        known = list(kept)
         if hasattr(call.given, "json"):
             sys.stdout.write(_text(json.dumps(wire.report_out(report), ensure_ascii=False)) + "\n")
             sys.stdout.flush()
         else:
             terminal.show_run(call.messages, report)
 
-    follow(call.library, _named(call), stop, tell)
+    try:
+        follow(call.library, sources, threading.Event(), tell)
+    except KeyboardInterrupt:
+        return DONE  # the way to stop it; what was committed is kept
     return DONE
 
 
@@ -213,10 +212,19 @@ def _serve(call: Call) -> int:
     return DONE
 
 
-def _yield_to_searches() -> None:
-    """Let whoever searches meanwhile go first: indexing uses all cores, and has time."""
+def _begin_indexing(call: Call) -> None:
+    """Let whoever searches meanwhile go first, and stop when told to, at any moment: what was committed is safe."""
     if hasattr(os, "nice"):
         os.nice(10)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if call.given.until_eof:
+
+        def wait_for_eof() -> None:
+            while os.read(0, 4096):  # not through sys.stdin, whose lock must be free when Python ends
+                pass
+            signal.raise_signal(signal.SIGTERM)
+
+        threading.Thread(target=wait_for_eof, daemon=True).start()
 
 
 def _status(call: Call) -> int:
@@ -274,7 +282,7 @@ def _backup(call: Call) -> int:
     file = call.given.file
     call.library.backup(file)
     size = file.stat().st_size
-    named = terminal.line(str(file), terminal.LONGEST_WHERE)
+    named = terminal.line(shlex.quote(str(file)), terminal.LONGEST_WHERE)
     said = f"{named} holds the whole index ({terminal.weighing(size)}); searchsvc restore {named} puts it back."
     call.answer({"file": str(file), "bytes": size}, lambda out: out.print(said, soft_wrap=True))
     return DONE
@@ -285,7 +293,8 @@ def _restore(call: Call) -> int:
 
     call.library.restore(call.given.file)
     status = call.library.status()
-    said = f"{terminal.counted(status.articles, 'article')} restored, as of {status.updated or 'the beginning'}."
+    when = f", as they were on {terminal.day(status.updated)}" if status.updated else ""
+    said = f"{terminal.counted(status.articles, 'article')} restored{when}."
     call.answer(wire.status_out(status), lambda out: out.print(said))
     return DONE
 

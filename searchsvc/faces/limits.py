@@ -1,7 +1,7 @@
 """A limit: from where the server may be called, how big a request is, how many at once, and how it says no.
 
-request ── Door: host, size ── Turns: how many at once ── asked: which words ──► api
-    └──────────────┴───────────────────────┴────────────────────┴─────────────────┴──► refusal
+request ── Door: host, origin, size ── Turns: how many at once ── asked: which words ──► api
+    └──────────────────────┴───────────────────────┴────────────────────┴─────────────────┴──► refusal
 """
 
 import ipaddress
@@ -36,6 +36,7 @@ log = logging.getLogger("searchsvc")
 
 BODY_BYTES = 16 * 1024 * 1024
 DRAINED_BYTES = 4 * BODY_BYTES  # of a body that is too large, read so that whoever sends it hears why it is refused
+READING = frozenset({"GET", "HEAD", "OPTIONS"})
 MOST_SEARCHES = 64  # at once
 MOST_WRITERS = 8  # waiting for each other; each holds a thread that could search
 
@@ -102,7 +103,7 @@ class Door:
         self._hosts = hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request, or refuse it with 400 (host) or 413 (size)."""
+        """Serve a request, or refuse it with 400 (host, origin) or 413 (size)."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -118,6 +119,11 @@ class Door:
             hint = "call it by 127.0.0.1 or localhost, or serve on another address with --host"
             no = refusal(400, "wrong_host", f"this server is not called {shown(host)}", hint)
             await no(scope, receive, sealed)
+        elif scope["method"] not in READING and scope["path"] != "/search" and not _is_own(headers):
+            # Otherwise any page that a browser here shows could change the index.
+            hint = "call it from a page of this server, or from a program"
+            no = refusal(400, "wrong_origin", f"pages of {shown(headers['origin'])} may not change this index", hint)
+            await no(scope, receive, sealed)
         elif "content-length" not in headers and "transfer-encoding" not in headers:
             await self._app(scope, receive, sealed)
         elif (body := await _body(headers, receive)) is None:
@@ -126,6 +132,12 @@ class Door:
             await no(scope, receive, sealed)
         else:
             await self._app(scope, _again(body, receive), sealed)
+
+
+def _is_own(headers: Headers) -> bool:
+    """Say whether a request comes from a page of this server, or from no page at all."""
+    origin = headers.get("origin")
+    return origin is None or origin.partition("://")[2].lower() == headers.get("host", "").strip().lower()
 
 
 async def _body(headers: Headers, receive: Receive) -> bytes | None:

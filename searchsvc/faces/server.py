@@ -1,18 +1,24 @@
 """The server: the HTTP API on a port, answered by one process or several, and the index kept in step beside them."""
 
 import logging
+import multiprocessing
 import os
 import shlex
+import signal
 import socket
+import threading
 from contextlib import nullcontext, suppress
+from pathlib import Path
 from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
 from uvicorn.supervisors import Multiprocess
 
-from searchsvc.background import Following
+from searchsvc.background import Following, end_jobs
+from searchsvc.errors import BadInput
 from searchsvc.faces.api import create_app
+from searchsvc.faces.arguments import source
 from searchsvc.library import Library
 from searchsvc.settings import Settings
 
@@ -45,8 +51,14 @@ def serve(library: Library) -> None:
         timeout_graceful_shutdown=10,
         timeout_worker_healthcheck=60,  # a process that loads the model on a busy machine is not dead
     )
-    listener, address = _listen(settings.host, settings.port)
     sources = shlex.split(settings.watch)
+    missing = [one for one in sources if isinstance(source(one), Path) and not os.path.lexists(source(one))]
+    if missing:
+        raise BadInput(f"there is no {', '.join(missing)}", "name files, folders and feeds that are there")
+    listener, address = _listen(settings.host, settings.port)
+    end_jobs(library)
+    # uvicorn raises the signal that ended it once more, which must not keep what is beside the server from ending.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
     class Server(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -64,7 +76,15 @@ def serve(library: Library) -> None:
 
 def worker() -> FastAPI:
     """Return the application of one process of several, which finds its settings in the environment."""
+    threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
     return _app(Library(Settings.from_environment(), announce=log.info))
+
+
+def _end_with_parent() -> None:
+    """Stop once the process that started this one is gone, however it went: else the port would stay taken."""
+    if (parent := multiprocessing.parent_process()) is not None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _app(library: Library) -> FastAPI:

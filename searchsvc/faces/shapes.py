@@ -123,6 +123,7 @@ class IndexReport(BaseModel):
     embedded: int
     files: int
     unchanged_files: int
+    feeds: int
     seconds: float
     problems: list[Trouble]
     kept: list[Gone]

@@ -7,6 +7,7 @@ may move the cursor, ring, recolour, or turn the reading direction around.
 """
 
 import re
+import shlex
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -234,7 +235,7 @@ def progress_on(console: Console) -> Iterator[Progress]:
 
 
 def _standing(report: Report, done: int, total: int, seconds: float) -> str:
-    parts = [f"{done:,} of {counted(total, 'file')}", counted(report.passages, "passage")]
+    parts = [f"{done:,} of {counted(total, report.unit)}", counted(report.passages, "passage")]
     parts += _rate(report, seconds)
     new = done - report.unchanged_files
     if report.embedded and new > 0 and done < total:
@@ -257,6 +258,8 @@ def show_report(console: Console, report: Report) -> None:
     if not parts:
         if report.lost:
             put(console, Text(f"Nothing new was indexed ({lasting(report.seconds)}).", "bold"))
+        elif report.feeds and not report.files:
+            put(console, Text(f"Nothing new in {counted(report.feeds, 'feed')} ({lasting(report.seconds)})."))
         elif report.files:
             put(console, Text(f"Nothing has changed in {counted(report.files, 'file')} ({lasting(report.seconds)})."))
         else:
@@ -298,9 +301,11 @@ def show_kept(console: Console, kept: Sequence[Kept]) -> None:
     """Print which files are gone, too many at once to be taken for deleted, and what to do about it."""
     for one in kept:
         gone = f"{one.gone:,} of {counted(one.known, 'file')} {'is' if one.gone == 1 else 'are'} gone"
-        reason = f"{gone}; what they held is kept. If that is right: searchsvc index --prune"
+        held = "it" if one.gone == 1 else "they"
+        reason = f"{gone}; what {held} held is kept. If that is right: searchsvc index --prune"
         where = line(one.folder, LONGEST_WHERE)
-        put(console, Text.assemble((where, "bold yellow"), ": ", reason, " ", where), indent=0)
+        quoted = line(shlex.quote(one.folder), LONGEST_WHERE)
+        put(console, Text.assemble((where, "bold yellow"), ": ", reason, " ", quoted), indent=0)
 
 
 # ---------------------------------------------------------------------- the index

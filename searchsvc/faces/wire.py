@@ -117,6 +117,7 @@ def report_out(report: Report) -> Json:
     return {
         "files": report.files,
         "unchanged_files": report.unchanged_files,
+        "feeds": report.feeds,
         "added": report.added,
         "changed": report.changed,
         "unchanged": report.unchanged,

@@ -11,16 +11,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from searchsvc.errors import DamagedIndex
+from searchsvc.errors import DamagedIndex, Unwritable
 
 
 def write(ledger: Path, facts: Mapping[str, object]) -> None:
-    """Put facts in force: all of them or none, also after a power cut."""
+    """Put facts in force: all of them or none, also after a power cut; raises Unwritable."""
     part = ledger.with_name(f".{ledger.name}.part")
-    part.write_text(json.dumps({"facts": facts, "checksum": sum_of(facts)}, indent=1), encoding="utf-8")
-    sync(part)
-    part.replace(ledger)
-    sync(ledger.parent)
+    try:
+        part.write_text(json.dumps({"facts": facts, "checksum": sum_of(facts)}, indent=1), encoding="utf-8")
+        sync(part)
+        part.replace(ledger)
+        sync(ledger.parent)
+    except OSError as error:
+        raise Unwritable(f"{ledger.name} cannot be written: {error.strerror}", "make room on the disk") from error
 
 
 def read(ledger: Path, form: int) -> dict[str, Any]:

@@ -125,6 +125,8 @@ class Lexical:
         schema = self._index.schema
         try:
             writer = self._index.writer(HEAP, 1)
+            # What an interrupted commit has left bears the names that the same commit needs when it is done again.
+            writer.garbage_collect_files()
             # By query: by term, tantivy-py takes the number for a signed one and deletes nothing.
             for start in range(0, len(gone), DELETE_AT_ONCE):
                 some = list(gone[start : start + DELETE_AT_ONCE])
