@@ -982,7 +982,7 @@ def test_a_feed_and_its_entries_come_back(catalogue: Catalogue) -> None:
 
 def test_a_job_comes_back_as_it_last_stood(catalogue: Catalogue) -> None:
     began = datetime(2031, 1, 1, tzinfo=UTC)
-    job = Job("a", 77, began)
+    job = Job("a", began)
     with catalogue.writing() as writer:
         writer.set_job(job)
     assert (catalogue.job("a"), catalogue.job("b")) == (job, None)
@@ -996,7 +996,7 @@ def test_the_oldest_jobs_are_forgotten(catalogue: Catalogue) -> None:
     began = datetime(2031, 1, 1, tzinfo=UTC)
     with catalogue.writing() as writer:
         for number in range(1_002):
-            writer.set_job(Job(str(number), 77, began + timedelta(seconds=number)))
+            writer.set_job(Job(str(number), began + timedelta(seconds=number)))
     assert [catalogue.job(ident) is not None for ident in ("0", "1", "2", "1001")] == [False, False, True, True]
 
 

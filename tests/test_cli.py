@@ -409,7 +409,7 @@ def test_a_backup_is_written_while_it_is_searched_and_puts_everything_back(built
     run("rm", "ferry-1", "Evening Post", cwd=tmp_path)
     done = run("restore", "saved", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("6 articles restored, as of ")
+    assert re.fullmatch(r"6 articles restored, as they were on \d+ \w+ \d{4}\.\n", done.stdout)
     after = json.loads(run("status", "--json", cwd=tmp_path).stdout)
     changing = {"bytes_on_disk", "unused_bytes"}
     assert {name: after[name] for name in after.keys() - changing} == {
@@ -444,7 +444,9 @@ def test_what_is_gone_from_a_folder_is_kept_until_it_is_pruned(tmp_path):
     done = run("index", "--prune", str(news), cwd=tmp_path)
     assert (done.returncode, done.stderr, done.stdout[:22]) == (0, "", "2 articles removed in ")
     shutil.rmtree(news)
-    assert run("index", "news", cwd=tmp_path).returncode == 2
+    done = run("index", "news", "--json", cwd=tmp_path)
+    assert (done.returncode, json.loads(done.stdout)["kept"]) == (4, [{"folder": str(news), "gone": 1, "known": 1}])
+    assert run("index", "nowhere", cwd=tmp_path).returncode == 2
     assert json.loads(run("status", "--json", cwd=tmp_path).stdout)["articles"] == 1
     done = run("index", "--prune", str(news), cwd=tmp_path)
     assert (done.returncode, done.stderr, done.stdout[:21]) == (0, "", "1 article removed in ")

@@ -16,6 +16,7 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -41,6 +42,7 @@ WORDS_KEPT = 200_000  # whose tokens are remembered: about 40 MB
 LONGEST_WORD = 40
 REQUESTS = 4  # questions prepared at once; the network itself takes one after the other
 MULTIPLE = 8  # lengths are rounded up to this, so that few shapes are ever seen
+FIRST = threading.Lock()  # of who infers first in this process
 
 
 def folder_of(where: Path | str, cache: Path) -> Path:
@@ -180,8 +182,10 @@ class Compiled:
         for _ in range(REQUESTS):
             self._requests.put(self._network.create_infer_request())
         # OpenVINO's Python side sets itself up at the first inference, in a way that hangs for ever where two threads
-        # come to it at once (2026.4.1: four times in ten with eight threads): here, there is but one.
-        self.question("")
+        # come to it at once (2026.4.1: four times in ten with eight threads): here, there is but one, also
+        # where several load the model.
+        with FIRST:
+            self.question("")
 
     @cached_property
     def _throughput(self) -> Any:
