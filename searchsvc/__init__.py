@@ -12,9 +12,10 @@ from searchsvc.errors import SearchsvcError
 from searchsvc.settings import Settings
 
 if TYPE_CHECKING:
+    from searchsvc.client import Client
     from searchsvc.library import Library
 
-__all__ = ["Library", "SearchsvcError", "Settings"]
+__all__ = ["Client", "Library", "SearchsvcError", "Settings"]
 
 
 def __getattr__(name: str) -> object:
@@ -23,4 +24,8 @@ def __getattr__(name: str) -> object:
         from searchsvc.library import Library
 
         return Library
+    if name == "Client":
+        from searchsvc.client import Client
+
+        return Client
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

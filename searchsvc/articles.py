@@ -16,7 +16,8 @@ class Article:
     """One article as its source gave it.
 
     `published` is timezone-aware UTC; `published_from` says how it is known: `given` (a field of the record),
-    `meta` (the page's own metadata) or None with no date. `language` is an ISO 639-1 code such as `en`.
+    `meta` (the page's own metadata), `url` (the page's address), `text` (the page as people see it) or None with no
+    date. `language` is an ISO 639-1 code such as `en`.
     """
 
     key: str

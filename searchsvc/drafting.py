@@ -4,7 +4,7 @@ article ── clean ── cut ──► Draft ── embed what is new ──�
 """
 
 import hashlib
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from itertools import chain
 
@@ -15,6 +15,7 @@ from searchsvc.articles import Article, site_of, storable
 from searchsvc.catalogue import Entry
 from searchsvc.cleaning import Cleaned, clean, clean_line, clean_title, title_from
 from searchsvc.embedding import Embedder
+from searchsvc.junk import Held, held, without
 from searchsvc.languages import language_of
 from searchsvc.passages import Passage, Splitter
 
@@ -26,7 +27,7 @@ class Draft:
     """An article ready to be recorded; `file` is the path that it came from.
 
     `digest` is of all that the source gave, `given` of title and text alone. `passages` come with the text to embed
-    and its digest.
+    and its digest; they were cut without the blocks of `junk`, of all that are `held`.
     """
 
     entry: Entry
@@ -34,6 +35,8 @@ class Draft:
     given: bytes
     file: str | None
     passages: tuple[tuple[Passage, str, bytes], ...]
+    held: tuple[Held, ...]
+    junk: frozenset[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +55,13 @@ class Drafter:
         self._embedder = embedder
         self._splitter = Splitter(embedder.tokenizer, budget=budget, longest=embedder.longest)
 
-    def draft(self, article: Article, ident: str, file: str | None) -> Draft | None:
-        """Return the draft of an article; None when it holds no sentence that could be searched."""
+    def draft(
+        self, article: Article, ident: str, file: str | None, junk_among: Callable[[Iterable[int]], frozenset[int]]
+    ) -> Draft | None:
+        """Return the draft of an article; None when it holds no sentence that could be searched.
+
+        `junk_among` says which blocks, by number, are junk as far as is known.
+        """
         title = clean_title(article.title)
         cleaned = clean(title, article.text)
         source = article.source or site_of(article.url)
@@ -70,14 +78,20 @@ class Drafter:
             published_from=article.published_from,
             language=article.language or language_of(cleaned.text),
         )
-        passages = self._passages(entry, cleaned)
-        return Draft(entry, digest_of(article), given_digest_of(article), file, passages) if passages else None
+        blocks = tuple(held(entry.source, entry.title, entry.text))
+        junk = junk_among(block.number for block in blocks)
+        passages = self._passages(entry, without(cleaned, entry.source, junk)) or self._passages(entry, cleaned)
+        if not passages:
+            return None
+        return Draft(entry, digest_of(article), given_digest_of(article), file, passages, blocks, junk)
 
-    def again(self, entry: Entry) -> tuple[tuple[Passage, str, bytes], ...]:
-        """Return the passages of an article that is recorded already, cut for this model."""
+    def again(self, entry: Entry, junk: Collection[int]) -> tuple[tuple[Passage, str, bytes], ...]:
+        """Return the passages of an article that is recorded already, cut for this model and without some blocks."""
         cleaned = clean("", entry.text)
         whole = Cleaned(entry.text, ((0, len(entry.text)),))
-        return self._passages(entry, cleaned if cleaned.text == entry.text else whole) or self._passages(entry, whole)
+        cleaned = cleaned if cleaned.text == entry.text else whole
+        tries = (without(cleaned, entry.source, junk), cleaned, whole)
+        return next(filter(None, (self._passages(entry, one) for one in tries)), ())
 
     def embed(self, passages: Iterable[tuple[str, Passage, str, bytes]], known: Collection[bytes]) -> Embedded:
         """Embed passages, given with their article's text, the text to embed and its digest, except the known ones."""

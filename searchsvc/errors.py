@@ -10,14 +10,22 @@
     ├── DamagedCatalogue        the record itself cannot be trusted         (exit 1, HTTP 503)
     ├── DamagedIndex            a derived index cannot be trusted           (rebuilt, never served)
     ├── ModelMismatch           the index was made with other settings      (exit 1, HTTP 503)
-    └── ModelFailed             the model cannot be loaded or compiled      (exit 1, HTTP 503)
+    ├── ModelFailed             the model cannot be loaded or compiled      (exit 1, HTTP 503)
+    └── Unserved                a server cannot be reached, or refuses      (raised by a Client alone)
 
 A test holds this drawing to the classes.
 """
 
+import re
+
 
 class SearchsvcError(Exception):
-    """Something that a person should know; `hint` says what to do about it."""
+    """Something that a person should know; `hint` says what to do about it, `code` is its name for programs."""
+
+    code = "searchsvc_error"
+
+    def __init_subclass__(cls) -> None:
+        cls.code = re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__).lower()
 
     def __init__(self, message: str, hint: str | None = None) -> None:
         super().__init__(message)
@@ -63,3 +71,11 @@ class ModelMismatch(SearchsvcError):
 
 class ModelFailed(SearchsvcError):
     """The model cannot be loaded or compiled."""
+
+
+class Unserved(SearchsvcError):
+    """A server cannot be reached, or refuses for a reason that no other error names; `code` is the server's then."""
+
+    def __init__(self, message: str, hint: str | None = None, code: str = "unserved") -> None:
+        super().__init__(message, hint)
+        self.code = code

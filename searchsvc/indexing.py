@@ -256,7 +256,7 @@ class Indexer:
             if file is not None:
                 self._owned.append((ident, file))
             return
-        draft = self._drafter.draft(article, ident, file)
+        draft = self._drafter.draft(article, ident, file, self._catalogue.junk_among)
         if draft is None:
             where = article.key if file is None else file if file.endswith(article.key) else f"{file}, {article.key}"
             self._report.problems.append(Problem(where, "no sentence that could be searched"))
@@ -317,6 +317,8 @@ class Indexer:
                 file=files.get(draft.file or ""),
                 space=self._space.row,
                 passages=[(passage, digest) for passage, _, digest in draft.passages],
+                held=draft.held,
+                without=draft.junk,
             )
             self._report.changed += replaced
             self._report.added += not replaced

@@ -1,12 +1,12 @@
 """Judgements: questions to which people have said what the right articles are.
 
     FOLDER/corpus.jsonl    the articles; only looked for
-    FOLDER/queries.jsonl   {"_id", "text", "as_of"?} a line
+    FOLDER/queries.jsonl   {"_id", "text", "as_of"?, "answer"?} a line
     FOLDER/qrels.tsv       query-id, corpus-id, score, behind a header
 
 The layout is that of BEIR (Thakur et al., BEIR: A Heterogeneous Benchmark for Zero-shot Evaluation, 2021), where the
 qrels lie in qrels/test.tsv; each of the two JSON files may be packed. A question's `as_of` is the day at whose end it
-was asked.
+was asked; its `answer` or `answers`, perhaps within its `metadata`, is a text or a list of texts of which any will do.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,11 +32,12 @@ _LINE_BYTES = 10_000_000
 
 @dataclass(frozen=True, slots=True)
 class PastQuestion:
-    """A question of a judged set, and the moment it was asked at; None: now."""
+    """A question of a judged set, the moment it was asked at (None: now), and its answers, where it says them."""
 
     id: str
     text: str
     as_of: datetime | None
+    answers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +115,20 @@ def _question(line: str, where: str) -> PastQuestion:
         raise BadInput(f"{where}: as_of is not a date in quotes")
     try:
         ask(text)  # said here, with its place, and not after the corpus has been indexed
-        return PastQuestion(str(ident), text, parse_bound(as_of, end=True) if as_of else None)
+        return PastQuestion(str(ident), text, parse_bound(as_of, end=True) if as_of else None, _answers(record))
     except BadInput as fault:
         raise BadInput(f"{where}: {fault.message}", fault.hint) from fault
+
+
+def _answers(record: Mapping[str, object]) -> tuple[str, ...]:
+    metadata = record.get("metadata")
+    places = (record, metadata if isinstance(metadata, Mapping) else {})
+    found = (place.get(name) for place in places for name in ("answer", "answers"))
+    said = next((one for one in found if one is not None), [])
+    answers = said if isinstance(said, list) else [said]
+    if not all(isinstance(one, str | int | float) for one in answers):
+        raise BadInput("the answer is neither a text nor a list of texts")
+    return tuple(text for one in answers if (text := str(one).strip()))
 
 
 def _judgements(path: Path) -> dict[str, dict[str, int]]:

@@ -5,26 +5,36 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
+from searchsvc import reranking
 from searchsvc.articles import Article, Problem, storable
+from searchsvc.briefs import Brief, brief_of
 from searchsvc.catalogue import Catalogue, Entry, Space, Version
 from searchsvc.drafting import Drafter
 from searchsvc.embedding import BUNDLED, Embedder, load, locate
 from searchsvc.engines import Filter, Snapshot
 from searchsvc.engines.local import LocalEngine
 from searchsvc.errors import BadInput, Busy, DamagedIndex, ModelMismatch, NoIndex, NotFound, Unwritable
+from searchsvc.folding import fold, is_due
 from searchsvc.indexing import Indexer, Progress, Report
 from searchsvc.locking import writing_to
 from searchsvc.moving import Move
-from searchsvc.questions import Question, ask
-from searchsvc.searching import Results, answer
+from searchsvc.questions import MOST_HITS, MOST_WORDS, Question, ask, must_be_within
+from searchsvc.quotes import QuoteCheck, check, wording
+from searchsvc.recutting import Recut
+from searchsvc.reranking import Reranker
+from searchsvc.searching import Hit, Results, answer
 from searchsvc.settings import Settings
+from searchsvc.similarity import similar
+from searchsvc.sources import meant
+from searchsvc.timelines import Timeline, timeline_of
 from searchsvc.verification import Verified, recall
+from searchsvc.words import telling
 
 if TYPE_CHECKING:
     from searchsvc.fetching import Fetcher
@@ -34,7 +44,10 @@ GRACE = timedelta(hours=1)  # for which what is no longer in force is kept, for 
 LEAST_RECALL = 0.99  # of the dense index against exact search
 DEAD_SHARE, DEAD_BYTES = 0.25, 64_000_000  # of the catalogue, both passed: unused space is given back to the disk
 
+QUOTING = 50  # passages, whose articles are looked at for a quote
+
 Announce = Callable[[str], None]
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +70,7 @@ class Status:
     sources: tuple[tuple[str, int], ...]
     unused_bytes: int
     moving_to: str | None
+    reranker: str | None
 
 
 class Served:
@@ -94,6 +108,8 @@ class Library:
         self._shown: Snapshot | None = None
         self._served: Served | None = None
         self._catalogue: Catalogue | None = None
+        self._reranking = threading.Lock()
+        self._reranker: Reranker | None = None
         self._tidied = time.monotonic()
 
     # ------------------------------------------------------------------ asking
@@ -110,26 +126,142 @@ class Library:
         as_of: datetime | None = None,
         sources: Iterable[str] = (),
         languages: Iterable[str] = (),
+        freshness: bool = True,
+        fold: bool = True,
+        period: bool = True,
+        explain: bool = False,
     ) -> Results:
         """Answer a question with the best passages of the best `limit` articles.
 
         `after` and `before` (inclusive) bound the date of publication; nothing known to be published later than
-        `as_of` (default: now) is found; hits end where their passages would exceed `max_tokens`.
+        `as_of` (default: now) is found; hits end where their passages would exceed `max_tokens`. A source may be named
+        as people do (see `sources`); operators in the question (see `operators`) narrow all this further. Copies of one
+        story are one hit, and one of the `limit`, unless `fold` is off. Where no bounds are given and the question
+        names a period (see `periods`), only what was published in it is found, or at any time where nothing was; the
+        `period` of the results' question tells which. With `period` off, the words of time are words like others. With
+        `freshness`, what is new comes first among what answers alike (see `freshness`). `explain` tells in the hits'
+        `why` what each part of the ranking added.
 
         Raises BadInput, NoIndex, ModelMismatch, ModelFailed or DamagedCatalogue.
         """
         allowed = Filter(after, before, as_of or datetime.now(UTC), frozenset(sources), frozenset(languages))
-        asked = ask(question, limit=limit, per_article=per_article, max_tokens=max_tokens, allowed=allowed)
+        asked = ask(
+            question,
+            limit=limit,
+            per_article=per_article,
+            max_tokens=max_tokens,
+            allowed=allowed,
+            freshness=freshness,
+            fold=fold,
+            period=period,
+            explain=explain,
+        )
+        return self._steadily(lambda: self._answer(asked))
+
+    def similar(self, ident: str, limit: int = 10) -> tuple[Hit, ...]:
+        """Return the `limit` articles most like this one, without its copies; see `similarity`.
+
+        Needs no model. Nothing known to be published later than now is found. Raises NotFound, BadInput or NoIndex.
+        """
+        must_be_within("limit", limit, MOST_HITS)
+
+        def look() -> tuple[Hit, ...]:
+            entry, served = self.article(ident), self.served
+            allowed = Filter(as_of=datetime.now(UTC))
+            return similar(entry, limit, self._snapshot(served), self.catalogue, served.space, allowed)
+
+        return self._steadily(look)
+
+    def timeline(
+        self,
+        question: str,
+        *,
+        limit: int = 20,
+        after: datetime | None = None,
+        before: datetime | None = None,
+        as_of: datetime | None = None,
+        sources: Iterable[str] = (),
+        languages: Iterable[str] = (),
+    ) -> Timeline:
+        """Return the story that a question asks for in its best `limit` days, the best hit of each, oldest first.
+
+        Takes and raises what `search` does. Age does not count; articles without a date are left out.
+        """
+        must_be_within("limit", limit, MOST_HITS)
+        results = self.search(
+            question,
+            limit=MOST_HITS,
+            after=after,
+            before=before,
+            as_of=as_of,
+            sources=sources,
+            languages=languages,
+            freshness=False,
+        )
+        return timeline_of(results, limit)
+
+    def brief(
+        self,
+        question: str,
+        *,
+        limit: int = 12,
+        after: datetime | None = None,
+        before: datetime | None = None,
+        as_of: datetime | None = None,
+        sources: Iterable[str] = (),
+        languages: Iterable[str] = (),
+    ) -> Brief:
+        """Return what at most `limit` articles answer, in their own sentences, each with its citation; see `briefs`.
+
+        Takes and raises what `search` does.
+        """
+        return brief_of(
+            self.search(
+                question,
+                limit=limit,
+                after=after,
+                before=before,
+                as_of=as_of,
+                sources=sources,
+                languages=languages,
+            )
+        )
+
+    def verify_quote(self, quote: str, ident: str | None = None) -> QuoteCheck:
+        """Say whether an article, or without `ident` any, says this word for word or nearly, and where; see `quotes`.
+
+        Needs no model. Anywhere means: in the newest text of the articles that share most of the quote's words. Raises
+        BadInput, NotFound or NoIndex.
+        """
+        words = telling(wording(quote))[:MOST_WORDS]
+        if ident is not None:
+            return check(quote, [self.article(ident)])
+        found = self.snapshot().lexical(words, QUOTING, Filter())
+        return check(quote, self.catalogue.articles(dict.fromkeys(found.articles.tolist())).values())
+
+    def _steadily(self, look: Callable[[], Found]) -> Found:
+        """Return what is found; look again where another catalogue was put in its place at this moment."""
         for _ in range(2):
-            try:
-                return self._answer(asked)
-            except DamagedIndex:
-                continue  # another catalogue was put in its place at this moment
+            with suppress(DamagedIndex):
+                return look()
         raise Busy(f"the index in {self.folder} is being replaced", "try again in a moment")
 
     def _answer(self, asked: Question) -> Results:
         served = self.served
-        return answer(asked, self._snapshot(served), self.catalogue, served.embedder)
+        named, snapshot = self._named(asked), self._snapshot(served)
+        calibrated = served.space.model == BUNDLED
+        parts = (snapshot, self.catalogue, served.embedder, self.reranker)
+        results = answer(named, *parts, calibrated=calibrated)
+        if results.hits or named.period is None:
+            return results
+        wider = answer(named.at_any_time(), *parts, calibrated=calibrated)
+        return replace(wider, took_ms=results.took_ms + wider.took_ms)
+
+    def _named(self, asked: Question) -> Question:
+        """Return the question with the sources that are known by the names asked for; an unknown one finds nothing."""
+        names = asked.allowed.sources
+        known = meant(names, (source for source, _ in self.catalogue.sources())) if names else None
+        return replace(asked, allowed=replace(asked.allowed, sources=known)) if known else asked
 
     def versions(self, ident: str) -> list[Version]:
         """Return the texts that an article has had, newest first; raises NotFound."""
@@ -167,6 +299,7 @@ class Library:
             sources=tuple(self.catalogue.sources()),
             unused_bytes=self.catalogue.unused_bytes()[0],
             moving_to=f"{making.model}, passages of up to {making.passage_tokens} tokens" if making else None,
+            reranker=self.settings.rerank or None,
         )
 
     def snapshot(self) -> Snapshot:
@@ -230,6 +363,10 @@ class Library:
         report = self._indexer().files(paths, progress, only=only, prune=prune)
         for url in urls if only is None else ():
             report.add(self._ask(url, progress))
+        report.add(self._recut())
+        while is_due(self.catalogue):  # only where a turn was interrupted, or with an index of an older version
+            with self._turn():
+                pass
         if report.changed or report.removed:
             self.tidy()
         return report
@@ -237,6 +374,7 @@ class Library:
     def add(self, articles: Iterable[Article | Problem]) -> Report:
         """Add or replace articles; they are searchable when this returns."""
         report = self._indexer().articles(articles)
+        report.add(self._recut())
         self._catch_up()
         return report
 
@@ -251,6 +389,7 @@ class Library:
                 idents += found
             with self.catalogue.writing() as writer:
                 removed = sum(writer.remove(ident) for ident in dict.fromkeys(idents))
+        self._recut()
         self._catch_up()
         return removed
 
@@ -380,6 +519,19 @@ class Library:
         """The model of the space that serves."""
         return self.served.embedder
 
+    @property
+    def reranker(self) -> Reranker | None:
+        """The model that the best passages are read with once more, loaded at its first use; None where none is set."""
+        if not self.settings.rerank:
+            return None
+        with self._reranking:
+            if self._reranker is None:
+                device, cache = self.settings.device, self.settings.cache_folder
+                self._reranker = reranking.load(
+                    self.settings.rerank, device=device, cache=cache, announce=self.announce
+                )
+            return self._reranker
+
     @cached_property
     def _catalogue_file(self) -> Path:
         return self.folder / "catalogue.sqlite3"
@@ -411,6 +563,12 @@ class Library:
             self._turn,
             apart=self.folder,
         )
+
+    def _recut(self) -> Report:
+        """Cut again what other blocks are junk in than before."""
+        served = self.served
+        drafter = lambda: Drafter(served.embedder, served.space.passage_tokens)  # noqa: E731
+        return Recut(self.catalogue, served.space, drafter, self._turn).run()
 
     def _ask(self, url: str, progress: Progress) -> Report:
         """Take over what is new in a feed."""
@@ -444,9 +602,10 @@ class Library:
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
-        """Hold the writer lock for one commit, and make it searchable."""
+        """Hold the writer lock for one commit, fold what it brought, and make it searchable."""
         with self._writing():
             yield
+            fold(self.catalogue)
             served = self.served
             if LocalEngine.held(self._folder_of(served.space)) != self.catalogue.generation():
                 served.engine.follow(self.catalogue)

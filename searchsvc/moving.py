@@ -54,7 +54,7 @@ class Move:
     def _is_complete(self) -> bool:
         last = 0
         while entries := self._next(last):
-            if any(self.drafter.again(entry) for entry in entries):
+            if any(self.drafter.again(entry, ()) for entry in entries):
                 return False
             last = entries[-1].row
         return True
@@ -68,7 +68,7 @@ class Move:
         held = []
         count = 0
         for number, entry in enumerate(entries, 1):
-            held.append((entry, self.drafter.again(entry)))
+            held.append((entry, self.drafter.again(entry, self.catalogue.junk_of(entry.row))))
             count += len(held[-1][1])
             if count < BATCH and number < len(entries):
                 continue

@@ -1,30 +1,32 @@
-"""Ranking: candidates become hits. Pure functions over a few hundred rows; nothing here reads or writes anything."""
+"""Ranking: candidates become an order. Pure functions over a few hundred rows; nothing here reads or writes anything.
+
+dense, lexical ── fuse ──► Fused ── freshen ──► Fused ── best first ──► Ranked ── group ──► passages to show
+"""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from searchsvc import freshness
 from searchsvc.engines import Candidates
-from searchsvc.passages import Span
-from searchsvc.words import placed
 
-DENSE_WEIGHT = 0.4
-LEXICAL_WEIGHT = 0.6
-
-# A word's weight is its inverse frequency among the passages. In a library of a few articles that says nothing, so
-# every word is first given this much evidence of being as rare as any other.
-PRIOR_PASSAGES = 1_000
-PRIOR_FREQUENCY = 10
-
-WORDS_WEIGHT = 0.5  # of the share of a question's words that a sentence holds, against its likeness to the question
+DENSE_WEIGHT = 0.4  # … and the rest is the lexical retriever's
+LOOKUP_DENSE_WEIGHT = 0.2  # where a name or a few words are looked up, and nothing is asked
+AGREEMENT_WEIGHT = 0.08  # of what an article's best passages say together, against its best alone
+AGREEING = 3  # passages of an article, each counting …
+FADING = 0.7  # … so much of the one before
 
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """A passage with its score, and what each retriever gave and added; rank 0: that retriever did not find it."""
+    """A passage with its score, and what each part of the ranking gave and added; what they add is the score.
+
+    Rank 0: that retriever did not find it. `recency` is 0 to 1. What pairs of words side by side add is a part of
+    `lexical_adds`, until `apart` tells the two apart.
+    """
 
     row: int
     article: int
@@ -35,40 +37,101 @@ class Ranked:
     lexical_rank: int
     bm25: float
     lexical_adds: float
+    pairs_adds: float = 0.0
+    agreement_adds: float = 0.0
+    recency: float = 0.0
+    freshness_adds: float = 0.0
+    rerank_adds: float = 0.0
 
 
-def fuse(dense: Candidates, lexical: Candidates) -> Iterator[Ranked]:
-    """Yield all candidates by falling score in [0, 1]: the weighted sum of both retrievers' scaled scores.
+@dataclass(frozen=True, slots=True)
+class Fused:
+    """The candidates of both retrievers, one element a passage, by ascending row.
+
+    `ranks` and `raw` are (2, n): what the dense and the lexical retriever gave; `adds` is (4, n): what these, the
+    agreement of an article's passages and freshness add to the score, which is their sum.
+    """
+
+    rows: NDArray[np.int64]
+    articles: NDArray[np.int64]
+    ranks: NDArray[np.int64]
+    raw: NDArray[np.float32]
+    adds: NDArray[np.float32]
+    recent: NDArray[np.float32]
+
+    @property
+    def scores(self) -> NDArray[np.float32]:
+        """The scores, (n,), in [0, 1]."""
+        summed: NDArray[np.float32] = self.adds.sum(axis=0)
+        return summed
+
+    def best_first(self) -> Iterator[Ranked]:
+        """Yield all passages by falling score; each is made only when it is asked for."""
+        scores = self.scores
+        for i in np.lexsort((self.rows, -scores)).tolist():
+            yield Ranked(
+                row=int(self.rows[i]),
+                article=int(self.articles[i]),
+                score=float(scores[i]),
+                dense_rank=int(self.ranks[0, i]),
+                cosine=float(self.raw[0, i]),
+                dense_adds=float(self.adds[0, i]),
+                lexical_rank=int(self.ranks[1, i]),
+                bm25=float(self.raw[1, i]),
+                lexical_adds=float(self.adds[1, i]),
+                recency=float(self.recent[i]),
+                agreement_adds=float(self.adds[2, i]),
+                freshness_adds=float(self.adds[3, i]),
+            )
+
+
+def fuse(dense: Candidates, lexical: Candidates, dense_weight: float = DENSE_WEIGHT) -> Fused:
+    """Return all candidates, each with the weighted sum of both retrievers' scaled scores.
 
     Scores are scaled to [0, 1], since ranks alone (RRF) throw away how much better the better one is: cosines from
     the least to the greatest found (min-max), BM25 from 0, the least that it can be (theoretical min-max; Bruch et
     al., An Analysis of Fusion Functions for Hybrid Retrieval, 2023). A passage that a retriever did not find gets
-    nothing from it.
+    nothing from it. To each is added what the best passages of its article say together, by BM25.
     """
     rows = np.union1d(dense.rows, lexical.rows)
     articles = np.zeros(len(rows), np.int64)
     ranks = np.zeros((2, len(rows)), np.int64)
     raw = np.zeros((2, len(rows)), np.float32)
-    adds = np.zeros((2, len(rows)), np.float32)
-    for number, (found, weight, least) in enumerate(((dense, DENSE_WEIGHT, math.inf), (lexical, LEXICAL_WEIGHT, 0.0))):
+    adds = np.zeros((4, len(rows)), np.float32)
+    both = ((dense, dense_weight, math.inf), (lexical, 1 - dense_weight, 0.0))
+    for number, (found, weight, least) in enumerate(both):
         at = np.searchsorted(rows, found.rows)
         articles[at] = found.articles
         ranks[number, at] = np.arange(1, len(at) + 1)
         raw[number, at] = found.scores
         adds[number, at] = weight * _scaled(found.scores, found.scores.min(initial=least))
-    scores = adds.sum(axis=0)
-    for i in np.lexsort((rows, -scores)).tolist():
-        yield Ranked(
-            row=int(rows[i]),
-            article=int(articles[i]),
-            score=float(scores[i]),
-            dense_rank=int(ranks[0, i]),
-            cosine=float(raw[0, i]),
-            dense_adds=float(adds[0, i]),
-            lexical_rank=int(ranks[1, i]),
-            bm25=float(raw[1, i]),
-            lexical_adds=float(adds[1, i]),
-        )
+    adds *= 1 - AGREEMENT_WEIGHT
+    adds[2] = AGREEMENT_WEIGHT * _agreement(articles, raw[1])
+    return Fused(rows, articles, ranks, raw, adds, np.zeros(len(rows), np.float32))
+
+
+def freshen(fused: Fused, recent: NDArray[np.float32], *, urgent: bool) -> Fused:
+    """Return the candidates with their scores moved towards how recent they are, (n,); see `freshness`."""
+    part = freshness.share(fused.scores, recent, urgent=urgent)
+    return replace(fused, adds=np.vstack([(1 - part) * fused.adds[:3], part * recent[None]]), recent=recent)
+
+
+def _agreement(articles: NDArray[np.int64], bm25: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return how much the best passages of each passage's article hold of the question together, 0 to 1."""
+    order = np.lexsort((-bm25, articles))
+    starts = np.flatnonzero(np.diff(articles[order], prepend=-1))
+    lengths = np.diff(starts, append=len(order))
+    place = np.arange(len(order)) - np.repeat(starts, lengths)  # among the passages of its article
+    counted = np.where(place < AGREEING, bm25[order] * FADING**place, 0)
+    together = np.empty(len(order), np.float32)
+    together[order] = np.repeat(np.add.reduceat(counted, starts), lengths) if len(order) else 0
+    return _scaled(together, 0.0) if together.any() else together
+
+
+def apart(one: Ranked, bm25: float) -> Ranked:
+    """Return a passage with what pairs of words add told apart, given its BM25 score without them."""
+    pairs = one.lexical_adds * max(0.0, 1 - bm25 / one.bm25) if one.bm25 else 0.0
+    return replace(one, lexical_adds=one.lexical_adds - pairs, pairs_adds=pairs)
 
 
 def _scaled(scores: NDArray[np.float32], low: float) -> NDArray[np.float32]:
@@ -77,49 +140,32 @@ def _scaled(scores: NDArray[np.float32], low: float) -> NDArray[np.float32]:
     return (scores - low) / (high - low) if high > low else np.ones_like(scores)
 
 
-def group(ranked: Iterable[Ranked], limit: int, per_article: int) -> list[Ranked]:
+def rerank(ranked: Sequence[Ranked], scores: NDArray[np.float32]) -> list[Ranked]:
+    """Return passages in the order of a reranker's scores, (n,), in [0, 1]; equal ones keep theirs.
+
+    A passage's score becomes 1 and the reranker's, so that it stays ahead of all that were not read again, whose scores
+    are at most 1; `rerank_adds` is what that takes.
+    """
+    told = sorted(zip(scores.tolist(), ranked, strict=True), key=lambda pair: -pair[0])
+    return [replace(one, score=1 + score, rerank_adds=1 + score - one.score) for score, one in told]
+
+
+def group(
+    ranked: Iterable[Ranked], limit: int, per_article: int, story: Callable[[int], int] = lambda article: article
+) -> list[Ranked]:
     """Return the best passages of the best `limit` articles, at most `per_article` of each, best first.
 
-    Looks no further than it must: the candidates are made one by one as they are asked for.
+    Of the copies of one `story`, only the one with the best passage is taken, and counts. Looks no further than it
+    must: the candidates are made one by one as they are asked for.
     """
-    taken: dict[int, int] = {}
+    taken: dict[int, tuple[int, int]] = {}  # by story: which copy, and how many of its passages
     kept: list[Ranked] = []
     for one in ranked:
-        seen = taken.get(one.article, 0)
-        if seen < per_article and (seen or len(taken) < limit):
-            taken[one.article] = seen + 1
+        told = story(one.article)
+        copy, seen = taken.get(told, (one.article, 0))
+        if copy == one.article and seen < per_article and (seen or len(taken) < limit):
+            taken[told] = (copy, seen + 1)
             kept.append(one)
             if len(kept) == limit * per_article:
                 break
     return kept
-
-
-def word_weights(words: Sequence[str], frequencies: Sequence[int], passages: int) -> dict[str, float]:
-    """Return how much each word of a question tells, from how many of the passages hold it."""
-    return {
-        word: math.log(1 + (passages + PRIOR_PASSAGES) / (frequency + PRIOR_FREQUENCY))
-        for word, frequency in zip(words, frequencies, strict=True)
-    }
-
-
-def told(text: str, start: int, weights: Mapping[str, float]) -> list[tuple[str, int, int]]:
-    """Return where the words of a question stand in a passage that begins at `start`, as offsets of the article."""
-    return [(word, start + a, start + b) for word, a, b in placed(text, weights)]
-
-
-def best_sentence(
-    sentences: Sequence[Span],
-    likeness: NDArray[np.float32],
-    found: Sequence[tuple[str, int, int]],
-    weights: Mapping[str, float],
-) -> Span:
-    """Return the sentence that answers best: like the question by the model, and holding its telling words.
-
-    `likeness`, (n,), is each sentence's cosine with the question; `found` says where its words stand (see `told`).
-    """
-    everything = sum(weights.values()) or 1.0
-    shares = [
-        sum(weights[word] for word in {word for word, a, b in found if start <= a and b <= end}) / everything
-        for start, end in sentences
-    ]
-    return sentences[int(np.argmax(likeness + WORDS_WEIGHT * np.array(shares, np.float32)))]

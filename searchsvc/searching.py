@@ -1,34 +1,46 @@
 """Searching: a question is answered from one snapshot.
 
-question ── vector, words ──► candidates ── fuse, group ──► passages ── mark ──► hits
+question ── vector, words ──► candidates ── fuse, freshen, (rerank,) group ──► passages ── mark ──► hits
 """
 
 import time
-from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import accumulate
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
-from searchsvc.catalogue import Catalogue, Entry, Found
+from searchsvc.catalogue import Catalogue, Entry, Found, to_microseconds
+from searchsvc.confidence import DOUBTFUL, confidence
 from searchsvc.embedding import Embedder
-from searchsvc.engines import Snapshot
+from searchsvc.engines import Candidates, Snapshot
 from searchsvc.errors import DamagedIndex
+from searchsvc.fitting import Offer, fitting
+from searchsvc.freshness import recency
+from searchsvc.marking import best_sentence, places, share, word_weights
 from searchsvc.passages import Span
+from searchsvc.periods import is_urgent
 from searchsvc.questions import Question
-from searchsvc.ranking import Ranked, best_sentence, fuse, group, told, word_weights
+from searchsvc.ranking import DENSE_WEIGHT, LOOKUP_DENSE_WEIGHT, Fused, Ranked, apart, freshen, fuse, group, rerank
+from searchsvc.reranking import Reranker
+from searchsvc.words import placed
 
 CANDIDATES = 1_000  # of each retriever
+LAST = datetime.max.replace(tzinfo=UTC)
+PAIR_BOOST = 0.4  # of two words side by side, against each of them anywhere
+LOOKUP_PAIR_BOOST = 2.0  # where they are a name that is looked up
+RERANKED = 30  # passages that a reranker reads
 SPARE = 3  # more articles than asked for, in case one is deleted while the question is answered
 
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A passage that answers, its article, the sentence that answers best, and where the question's words stand.
+    """A passage that answers, its article and sentences, the one that answers best, and where the question's words are.
 
-    All spans are offsets, in code points, into the article's text.
+    `also_in` are the other copies of the article's story that the question lets through, the earliest first and undated
+    ones last. All spans are offsets, in code points, into the article's text.
     """
 
     rank: int
@@ -39,6 +51,8 @@ class Hit:
     answer: Span
     highlights: tuple[Span, ...]
     why: Ranked
+    also_in: tuple[Entry, ...] = ()
+    sentences: tuple[Span, ...] = ()
 
     @property
     def text(self) -> str:
@@ -58,7 +72,12 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """The answer to one question, best hit first."""
+    """The answer to one question, best hit first.
+
+    `confidence`, 0 to 1, says how likely it is that the library answers the question at all (see `confidence`); None
+    for a model whose cosines it is not calibrated for. `tokens`, told where they are bounded, counts those of the hits'
+    titles and passages by the model's tokenizer.
+    """
 
     question: Question
     as_of: datetime
@@ -69,48 +88,130 @@ class Results:
     updated: datetime | None
     pending: int
     hits: tuple[Hit, ...]
+    confidence: float | None
+    tokens: int | None = None
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether the library hardly answers the question, as far as that can be told."""
+        return self.confidence is not None and self.confidence < DOUBTFUL
 
 
-def answer(question: Question, snapshot: Snapshot, catalogue: Catalogue, embedder: Embedder) -> Results:
+def answer(
+    question: Question,
+    snapshot: Snapshot,
+    catalogue: Catalogue,
+    embedder: Embedder,
+    reranker: Reranker | None = None,
+    *,
+    calibrated: bool = True,
+) -> Results:
     """Answer a question from one snapshot of the engine and the texts in the catalogue.
 
-    Raises DamagedIndex where the catalogue has been replaced by another since the snapshot was taken.
+    `calibrated` says whether confidence can be told from this model's cosines. Raises DamagedIndex where the catalogue
+    has been replaced by another since the snapshot was taken.
     """
     began = time.perf_counter()
     dense = snapshot.dense(embedder.question(question.text), CANDIDATES, question.allowed)
-    lexical = snapshot.lexical(question.words, CANDIDATES, question.allowed)
-    ranked = group(fuse(dense, lexical), question.limit + SPARE, question.per_article)
+    boost = LOOKUP_PAIR_BOOST if question.is_lookup else PAIR_BOOST
+    lexical = snapshot.lexical(question.words, CANDIDATES, question.allowed, dict.fromkeys(question.pairs, boost))
+    fused = fuse(dense, lexical, LOOKUP_DENSE_WEIGHT if question.is_lookup else DENSE_WEIGHT)
+    if question.freshness and question.period is None:
+        fused = _freshened(question, fused, snapshot)
+    story = catalogue.story if question.fold else int
+    candidates = fused.best_first()
+    if reranker is not None:
+        candidates = _reranked(question, candidates, catalogue, reranker)
+    ranked = group(candidates, question.limit + SPARE, question.per_article, story)
     with catalogue.reading():
         if catalogue.stamp(snapshot.generation) != snapshot.stamp:
             raise DamagedIndex("the index is being replaced")
         passages = catalogue.passages(one.row for one in ranked)
         entries = catalogue.articles({one.article for one in ranked})
         sentences = catalogue.sentence_vectors(one.row for one in ranked)
+        copies = _copies(question, {one.article for one in ranked}, catalogue)
     there = [one for one in ranked if one.row in passages and one.article in entries and one.row in sentences]
     kept = group(there, question.limit, question.per_article)
+    if question.explain:
+        kept = _told_apart(question, kept, snapshot)
+    tokens = None
     if question.max_tokens is not None:
-        kept = _fitting(kept, question.max_tokens, passages, entries, embedder)
+        kept, tokens = _fitting(kept, question.max_tokens, passages, entries, embedder)
+    weights = word_weights(question.words, snapshot.frequencies(question.words), snapshot.passages)
+    hits = _marked(question, kept, passages, entries, sentences, copies, weights, embedder)
     return Results(
         question=question,
         as_of=question.allowed.as_of or datetime.now(UTC),
-        hits=_marked(question, kept, passages, entries, sentences, snapshot, embedder),
+        hits=hits,
+        confidence=_confidence(dense, hits, weights) if calibrated else None,
         generation=snapshot.generation,
         articles=snapshot.articles,
         passages=snapshot.passages,
         updated=snapshot.updated,
         pending=catalogue.generation() - snapshot.generation,
         took_ms=(time.perf_counter() - began) * 1_000,
+        tokens=tokens,
     )
+
+
+def _freshened(question: Question, fused: Fused, snapshot: Snapshot) -> Fused:
+    now = to_microseconds(question.allowed.as_of or datetime.now(UTC))
+    return freshen(fused, recency(*snapshot.published(fused.rows), now), urgent=is_urgent(question.text))
+
+
+def _reranked(
+    question: Question, ranked: Iterator[Ranked], catalogue: Catalogue, reranker: Reranker
+) -> Iterator[Ranked]:
+    """Yield the best passages as a reranker orders them, then the others; a passage that has gone is left out."""
+    first = list(islice(ranked, RERANKED))
+    with catalogue.reading():
+        passages = catalogue.passages(one.row for one in first)
+        entries = catalogue.articles({one.article for one in first})
+    there = [one for one in first if one.row in passages and one.article in entries]
+    spans = [(entries[one.article], passages[one.row].passage) for one in there]
+    texts = [f"{entry.title}\n{entry.text[passage.start : passage.end]}" for entry, passage in spans]
+    yield from rerank(there, reranker.scores(question.text, texts))
+    yield from ranked
+
+
+def _told_apart(question: Question, ranked: list[Ranked], snapshot: Snapshot) -> list[Ranked]:
+    """Return passages with what pairs of words add told apart from what words add, as only an explanation needs it."""
+    words = snapshot.lexical(question.words, CANDIDATES, question.allowed)
+    scores = dict(zip(words.rows.tolist(), words.scores.tolist(), strict=True))
+    least = float(words.scores.min(initial=0.0))  # whoever is not among them has less, if only a little
+    return [apart(one, scores.get(one.row, least)) for one in ranked]
+
+
+def _confidence(dense: Candidates, hits: Sequence[Hit], weights: Mapping[str, float]) -> float:
+    if not hits:
+        return 0.0
+    said = placed(f"{hits[0].article.title}\n{hits[0].text}", weights)
+    return confidence(float(dense.scores.max(initial=0.0)), share((word for word, _, _ in said), weights))
+
+
+def _copies(question: Question, articles: Iterable[int], catalogue: Catalogue) -> dict[int, tuple[Entry, ...]]:
+    """Return the other copies of each article that a question lets through, in the order in which they are shown."""
+    found: dict[int, tuple[Entry, ...]] = {}
+    for article in articles if question.fold else ():
+        entries = catalogue.articles(catalogue.copies(article)).values()
+        shown = filter(question.allowed.allows, entries)
+        found[article] = tuple(sorted(shown, key=lambda one: (one.published or LAST, one.row)))
+    return found
 
 
 def _fitting(
     ranked: list[Ranked], most: int, passages: dict[int, Found], entries: dict[int, Entry], embedder: Embedder
-) -> list[Ranked]:
-    """Return the first passages that together have at most `most` tokens."""
-    spans = [(entries[one.article].text, passages[one.row].passage) for one in ranked]
-    texts = [text[passage.start : passage.end] for text, passage in spans]
-    counts = [len(encoding) for encoding in embedder.tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
-    return ranked[: bisect_right(list(accumulate(counts)), most)]
+) -> tuple[list[Ranked], int]:
+    """Return the passages that fit into `most` tokens (see `fitting`), and how many they have with their titles."""
+    spans = [(entries[one.article], passages[one.row].passage) for one in ranked]
+    shown = [text for entry, passage in spans for text in (entry.title, entry.text[passage.start : passage.end])]
+    counts = [len(encoding) for encoding in embedder.tokenizer.encode_batch_fast(shown, add_special_tokens=False)]
+    offers = [
+        Offer(title + text, tuple(entry.text[start:end] for start, end in passage.sentences))
+        for (entry, passage), title, text in zip(spans, counts[::2], counts[1::2], strict=True)
+    ]
+    kept = fitting(offers, most)
+    return [ranked[place] for place in kept], sum(offers[place].tokens for place in kept)
 
 
 def _marked(
@@ -119,10 +220,10 @@ def _marked(
     passages: dict[int, Found],
     entries: dict[int, Entry],
     sentences: dict[int, NDArray[np.int8]],
-    snapshot: Snapshot,
+    copies: dict[int, tuple[Entry, ...]],
+    weights: Mapping[str, float],
     embedder: Embedder,
 ) -> tuple[Hit, ...]:
-    weights = word_weights(question.words, snapshot.frequencies(question.words), snapshot.passages)
     asked = embedder.sentences([question.text])[0]
     hits = []
     for rank, one in enumerate(ranked, 1):
@@ -133,8 +234,11 @@ def _marked(
             # Indexed where the same model was run in another way, such as on a GPU: its sentences' vectors are others.
             vectors = embedder.sentences([entry.text[start:end] for start, end in passage.sentences])
         likeness = vectors @ asked
-        found = told(entry.text[passage.start : passage.end], passage.start, weights)
-        marked = best_sentence(passage.sentences, likeness, found, weights)
+        found = places(entry.text[passage.start : passage.end], passage.start, weights)
+        marked = best_sentence(question.text, entry.text, passage.sentences, likeness, found, weights)
         shown = tuple(dict.fromkeys((a, b) for _, a, b in found))
-        hits.append(Hit(rank, one.score, entry, passage.start, passage.end, marked, shown, one))
+        also_in = copies.get(one.article, ())
+        hits.append(
+            Hit(rank, one.score, entry, passage.start, passage.end, marked, shown, one, also_in, passage.sentences)
+        )
     return tuple(hits)

@@ -29,6 +29,13 @@ class Settings:
             "index was made with; `index` and `rebuild` make it anew with another"
         },
     )
+    rerank: str = field(
+        default="",
+        metadata={
+            "help": "cross-encoder that reads the 30 best passages of a search once more and orders them: a folder, or "
+            "a name on the hub; empty: none"
+        },
+    )
     device: str = field(default="auto", metadata={"help": "auto, cpu or cuda", "choices": ("auto", "cpu", "cuda")})
     passage_tokens: int = field(
         default=0,

@@ -4,8 +4,10 @@ tantivy's analyzer does the work, for the index and for questions alike, so that
 """
 
 import re
+import unicodedata
 from collections.abc import Container
 from functools import cache, lru_cache
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -42,6 +44,24 @@ def analyzer() -> "TextAnalyzer":
     )
 
 
+@cache
+def spelling() -> "TextAnalyzer":
+    """Return the analyzer that makes words as they are spelt: without case and accents alone, of any length."""
+    from tantivy import Filter, TextAnalyzerBuilder, Tokenizer
+
+    return TextAnalyzerBuilder(Tokenizer.simple()).filter(Filter.lowercase()).filter(Filter.ascii_fold()).build()
+
+
+def composed(text: str) -> str:
+    """Return a text whose accents are parts of their letters, where analyzers would take them for the ends of words."""
+    return unicodedata.normalize("NFC", text)
+
+
+def spelt(text: str) -> list[str]:
+    """Return all words of a text in order, as they are spelt; what is between them does not count."""
+    return list(spelling().analyze(composed(text)))
+
+
 @lru_cache(maxsize=100_000)
 def stems(token: str) -> tuple[str, ...]:
     """Return the words of one token; mostly one, none when it is too long."""
@@ -63,3 +83,14 @@ def telling(text: str) -> list[str]:
     tokens = [token.group() for token in WORD.finditer(text)]
     kept = [token for token in tokens if token.lower() not in STOPWORDS] or tokens
     return list(dict.fromkeys(stem for token in kept for stem in stems(token)))
+
+
+def neighbours(text: str) -> list[tuple[str, str]]:
+    """Return the different pairs of telling words that stand side by side in a question, such as names."""
+    tokens = [token.group() for token in WORD.finditer(text)]
+    pairs = [
+        (first[-1], second[0])
+        for one, other in pairwise(tokens)
+        if not {one.lower(), other.lower()} & STOPWORDS and (first := stems(one)) and (second := stems(other))
+    ]
+    return [pair for pair in dict.fromkeys(pairs) if pair[0] != pair[1]]

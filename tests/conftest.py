@@ -4,6 +4,7 @@ import hashlib
 import sqlite3
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -266,3 +268,32 @@ def running() -> Callable[..., AbstractContextManager[Site]]:
 def site() -> Iterator[Site]:
     with _running() as site:
         yield site
+
+
+@contextmanager
+def _serving(library: Library) -> Iterator[httpx.Client]:
+    import uvicorn
+
+    from searchsvc.faces.api import create_app
+
+    config = uvicorn.Config(create_app(library), port=0, log_level="critical", access_log=False)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        assert thread.is_alive()
+        time.sleep(0.01)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    limits = httpx.Limits(max_connections=None)
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=120, limits=limits, trust_env=False) as client:
+            yield client
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+@pytest.fixture(scope="session")
+def serving() -> Callable[[Library], AbstractContextManager[httpx.Client]]:
+    """Serve a library over HTTP, and return a client of it."""
+    return _serving

@@ -8,17 +8,15 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
 import httpx
 import pytest
-import uvicorn
 
-from searchsvc.faces.api import create_app
 from searchsvc.faces.limits import BODY_BYTES, KINDS, MOST_SEARCHES, hosts_for
 from searchsvc.library import Library
 from searchsvc.settings import Settings
@@ -38,25 +36,7 @@ SUSHI = {
     "language": "en",
 }
 JSON = {"content-type": "application/json"}
-
-
-@contextmanager
-def serving(library: Library) -> Iterator[httpx.Client]:
-    config = uvicorn.Config(create_app(library), port=0, log_level="critical", access_log=False)
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        assert thread.is_alive()
-        time.sleep(0.01)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    limits = httpx.Limits(max_connections=None)
-    try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=120, limits=limits, trust_env=False) as client:
-            yield client
-    finally:
-        server.should_exit = True
-        thread.join()
+Serving = Callable[[Library], AbstractContextManager[httpx.Client]]
 
 
 def until_ready(client: httpx.Client) -> httpx.Response:
@@ -72,7 +52,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 
 
 @pytest.fixture(scope="module")
-def client(settings: Settings) -> Iterator[httpx.Client]:
+def client(settings: Settings, serving: Serving) -> Iterator[httpx.Client]:
     Library(settings).index(SEEDS)
     with serving(Library(settings)) as client:
         until_ready(client)
@@ -116,7 +96,11 @@ def test_a_question_is_answered_with_the_sentence_that_says_it(client: httpx.Cli
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert "access-control-allow-origin" not in answer.headers
     said = answer.json()
-    assert list(said) == ["query", "as_of", "took_ms", "index", "period", "hits"]
+    assert list(said) == [
+        *("query", "as_of", "took_ms", "index", "period", "confidence", "convincing", "tokens", "hits"),
+    ]
+    assert 0.2 < said["confidence"] < 1
+    assert said["convincing"] is True
     assert said["query"] == QUESTION
     assert said["period"] == {"after": None, "before": None, "words": None}
     assert said["index"]["articles"] == 1
@@ -137,6 +121,22 @@ def test_a_question_is_answered_with_the_sentence_that_says_it(client: httpx.Cli
     assert hit["article"]["key"] == "000_de6a2ec9b66b9b61.txt"
     assert hit["answer"]["text"].startswith(ANSWER)
     assert hit["why"] is None
+
+
+def test_copies_are_one_hit_that_names_the_others_unless_that_is_not_wanted(client: httpx.Client, sushi: str) -> None:
+    again = SUSHI | {"key": "sushi-2", "url": "https://post.example/tuna", "source": "Evening Post"}
+    (other,) = client.post("/articles", json=again | {"published": "2024-03-06"}).json()["ids"]
+    try:
+        asked = {"q": "tuna grown in laboratories", "limit": 1, "source": ["tokyo daily", "evening post"]}
+        (hit,) = client.get("/search", params=asked).json()["hits"]
+        listed = {one["id"]: one for one in hit["also_in"]}
+        assert {hit["article"]["id"], *listed} == {sushi, other}
+        assert all(one.keys() == {"id", "key", "title", "source", "url", "published"} for one in listed.values())
+        every = client.get("/search", params=asked | {"limit": 10, "fold": "false"})
+        assert sorted(ids(every)) == sorted([sushi, other])
+        assert [one["also_in"] for one in every.json()["hits"]] == [[], []]
+    finally:
+        client.delete(f"/articles/{other}")
 
 
 def test_all_offsets_point_into_the_articles_text(client: httpx.Client) -> None:
@@ -164,13 +164,18 @@ def test_post_answers_as_get_does(client: httpx.Client) -> None:
 
 
 def test_max_tokens_bounds_what_is_shown(client: httpx.Client) -> None:
-    def shown(**bound: int) -> list[dict[str, object]]:
-        hits = client.get("/search", params={"q": QUESTION, "per_article": 10, **bound}).json()["hits"]
-        return [hit["passage"] for hit in hits]
+    def shown(**bound: int) -> tuple[list[str], int | None]:
+        said = client.get("/search", params={"q": QUESTION, "per_article": 10, **bound}).json()
+        return [hit["passage"]["id"].partition(":")[2] for hit in said["hits"]], said["tokens"]
 
-    assert shown(max_tokens=100_000) == shown()
-    assert shown(max_tokens=170) == shown()[:1]
-    assert shown(max_tokens=1) == []
+    # In tokens: the title has 14, the passages 103, 103, 120 and 101.
+    assert shown() == (["1155-1675", "1677-2219", "518-1153", "0-472"], None)
+    assert shown(max_tokens=483) == (["1155-1675", "1677-2219", "518-1153", "0-472"], 483)
+    assert shown(max_tokens=482) == (["1155-1675", "1677-2219", "518-1153"], 368)
+    assert shown(max_tokens=367) == (["1155-1675", "1677-2219", "0-472"], 349)
+    assert shown(max_tokens=117) == (["1155-1675"], 117)
+    assert shown(max_tokens=116) == (["0-472"], 115)
+    assert shown(max_tokens=1) == ([], 0)
 
 
 @pytest.mark.parametrize(
@@ -179,7 +184,7 @@ def test_max_tokens_bounds_what_is_shown(client: httpx.Client) -> None:
         "ماذا تريد روسيا من كوريا الشمالية؟",
         "俄罗斯想从朝鲜得到什么？",
         'title:"x" AND (NOT *:* OR ~2^3) [a TO z} \\ + - && || ! ; -- \' % _',
-        "source:BBC after:2024",
+        "source: after:all lang:english before:",
         "a",
         "?",
         "😀 \x00 \u202e",
@@ -189,6 +194,38 @@ def test_max_tokens_bounds_what_is_shown(client: httpx.Client) -> None:
 def test_nothing_in_a_question_is_syntax(client: httpx.Client, question: str) -> None:
     assert client.get("/search", params={"q": question}).status_code == 200
     assert client.post("/search", json={"q": question}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("question", "found"),
+    [
+        ("lab-grown tuna", True),
+        ('lab-grown tuna "hardly taste a difference"', True),
+        ("lab-grown tuna “cultured fishes”", True),
+        ('lab-grown tuna "cultured fishes"', False),
+        ("lab-grown tuna -sushi", False),
+        ("lab-grown tuna source:tokyodaily after:2024-03-04 before:2024-03 lang:en", True),
+        ("lab-grown tuna source:bbc", False),
+        ("lab-grown tuna after:2024-04", False),
+    ],
+)
+def test_operators_in_a_question_narrow_it(client: httpx.Client, sushi: str, question: str, found: bool) -> None:
+    for answer in (client.get("/search", params={"q": question}), client.post("/search", json={"q": question})):
+        assert answer.json()["query"] == question
+        assert (sushi in ids(answer)) is found
+
+
+def test_operators_that_cannot_be_met_are_refused_in_words(client: httpx.Client) -> None:
+    def refused(**question: str) -> str:
+        answer = client.get("/search", params=question)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (422, "bad_input")
+        return str(answer.json()["error"]["message"])
+
+    assert refused(q="source:cnn after:2024") == "the question says where to look, and not what for"
+    assert refused(q="tuna before:2023", after="2024") == "after (2024-01-01) is later than before (2023-12-31)"
+    assert refused(q="tuna source:cnn", source="bbc") == (
+        "the question asks for the source cnn, but only bbc is allowed"
+    )
 
 
 def test_half_a_character_in_a_question_is_mended(client: httpx.Client) -> None:
@@ -258,6 +295,31 @@ def test_filters_let_in_what_they_say(client: httpx.Client, sushi: str, conditio
     question = {"q": "laboratory grown tuna in Tokyo", **condition}
     assert (sushi in ids(client.get("/search", params=question))) is found
     assert (sushi in ids(client.post("/search", json=question))) is found
+
+
+@pytest.mark.parametrize(
+    ("words", "condition", "found", "period"),
+    [
+        ("in March 2024", {}, True, ("2024-03-01T00:00:00Z", "2024-03-31T23:59:59Z", "in March 2024")),
+        ("before 2025", {}, True, (None, "2024-12-31T23:59:59Z", "before 2025")),
+        ("this week", {"as_of": "2024-03-09"}, True, ("2024-03-02T00:00:00Z", "2024-03-09T23:59:59Z", "this week")),
+        ("in March 2023", {}, True, (None, None, None)),  # nothing was published then
+        ("in March 2024", {"period": "off"}, True, (None, None, None)),
+        ("in March 2023", {"after": "2024-03-05"}, False, (None, None, None)),
+    ],
+)
+def test_a_question_that_names_its_time_is_answered_from_it(
+    client: httpx.Client,
+    sushi: str,
+    words: str,
+    condition: dict[str, str],
+    found: bool,
+    period: tuple[str | None, str, str],
+) -> None:
+    question = {"q": f"laboratory grown tuna in Tokyo {words}", **condition}
+    for answer in (client.get("/search", params=question), client.post("/search", json=question)):
+        assert (sushi in ids(answer)) is found
+        assert answer.json()["period"] == dict(zip(("after", "before", "words"), period, strict=True))
 
 
 def test_a_plus_that_was_not_escaped_is_still_a_zone(client: httpx.Client, sushi: str) -> None:
@@ -412,6 +474,7 @@ def test_another_process_is_heard(client: httpx.Client, settings: Settings) -> N
         ("q=a&fold=perhaps", "fold must be true or false, not 'perhaps'"),
         ("q=a&explain=", "explain must be true or false, not ''"),
         ("q=a&freshness=on", "freshness must be 'auto' or 'off', not 'on'"),
+        ("q=a&period=2024", "period must be 'auto' or 'off', not '2024'"),
         ("q=a&after=yesterday", "after: cannot read the date 'yesterday'"),
         ("q=a&before=2024-02-30", "before: cannot read the date '2024-02-30'"),
         ("q=a&as_of=", "as_of: cannot read the date ''"),
@@ -535,7 +598,9 @@ def test_a_page_from_elsewhere_may_not_change_the_index(client: httpx.Client) ->
     assert client.delete(f"/articles/{ident}", headers=own).status_code == 204
 
 
-def test_what_nobody_foresaw_is_not_shown(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_nobody_foresaw_is_not_shown(
+    settings: Settings, serving: Serving, caplog: pytest.LogCaptureFixture
+) -> None:
     class Broken(Library):
         def status(self) -> None:  # type: ignore[override]
             raise ZeroDivisionError("secret")
@@ -547,7 +612,9 @@ def test_what_nobody_foresaw_is_not_shown(settings: Settings, caplog: pytest.Log
     assert any(record.name == "searchsvc" and record.exc_info for record in caplog.records)
 
 
-def test_more_searches_than_can_be_served_are_sent_away(client: httpx.Client, settings: Settings) -> None:
+def test_more_searches_than_can_be_served_are_sent_away(
+    client: httpx.Client, settings: Settings, serving: Serving
+) -> None:
     assert client  # the index is there
     gate = threading.Event()
 
@@ -588,7 +655,7 @@ def test_status_says_what_is_there(client: httpx.Client, sushi: str) -> None:
     assert sushi
 
 
-def test_a_server_without_an_index_waits_for_one(settings: Settings, tmp_path: Path) -> None:
+def test_a_server_without_an_index_waits_for_one(settings: Settings, serving: Serving, tmp_path: Path) -> None:
     library = Library(replace(settings, index=tmp_path / "index"))
     with serving(library) as client:
         assert client.get("/healthz").json() == {"alive": True}
@@ -651,13 +718,13 @@ def test_the_document_names_every_operation_and_parameter(client: httpx.Client) 
     parameters = {one["name"]: one for one in document["paths"]["/search"]["get"]["parameters"]}
     assert set(parameters) == {
         *("q", "limit", "after", "before", "as_of", "source", "language", "freshness", "fold", "per_article"),
-        *("max_tokens", "explain"),
+        *("max_tokens", "explain", "period", "format"),
     }
     assert all(one["description"] for one in parameters.values())
     assert [name for name, one in parameters.items() if one["required"]] == ["q"]
     assert (parameters["limit"]["schema"]["minimum"], parameters["limit"]["schema"]["maximum"]) == (1, 100)
-    assert "ignores it" in parameters["freshness"]["description"]
-    assert "folds nothing" in parameters["fold"]["description"]
+    assert "last weeks before `as_of`" in parameters["freshness"]["description"]
+    assert "`also_in`" in parameters["fold"]["description"]
     assert "HTTPValidationError" not in json.dumps(document)
     for all_ in document["paths"].values():
         for operation in all_.values():
@@ -704,4 +771,5 @@ def test_errors_have_the_codes_that_their_drawing_says() -> None:
     drawn = dict(re.findall(r"── (\w+) .*HTTP (\d+)\)", errors.__doc__ or ""))
     assert len(drawn) == 8
     assert {kind.__name__: str(status) for kind, (status, _) in KINDS.items()}.items() >= drawn.items()
-    assert set(KINDS) == set(errors.SearchsvcError.__subclasses__())
+    assert set(KINDS) == set(errors.SearchsvcError.__subclasses__()) - {errors.Unserved}
+    assert [code for _, code in KINDS.values()] == [kind.code for kind in KINDS]

@@ -213,6 +213,37 @@ def test_dates_and_sources_narrow_a_search(built, bounds, keys):
     assert {hit["article"]["key"] for hit in found["hits"]} == keys
 
 
+@pytest.mark.parametrize(
+    ("question", "keys"),
+    [
+        (["ferry", "after:2024-06-19"], {"ferry-2"}),
+        (["ferry", "source:eveningpost"], {"ferry-2"}),
+        (['ferry "stayed in the harbour" source:"Harbour Times" before:2024-06-18'], {"ferry-1"}),
+        (["ferry -hotels after:2024"], {"ferry-2"}),
+    ],
+)
+def test_operators_in_the_question_narrow_a_search(built, question, keys):
+    found = json.loads(run("search", *question, "--json", cwd=built).stdout)
+    assert found["query"] == " ".join(question)
+    assert {hit["article"]["key"] for hit in found["hits"]} == keys
+
+
+def test_the_time_that_a_question_names_is_said_and_can_be_taken_away(built):
+    question = ["search", "which", "ferry", "sailed", "on", "21", "June", "2024"]
+    done = run(*question, cwd=built)
+    read_as = "only what was published from 21 June 2024 to 23 June 2024 (“on 21 June 2024”); any time: --no-period"
+    assert " ".join(done.stdout.split()).endswith(read_as)
+    free = run(*question, "--no-period", "--json", cwd=built)
+    assert json.loads(free.stdout)["period"] == {"after": None, "before": None, "words": None}
+    assert len(json.loads(free.stdout)["hits"]) > len(json.loads(run(*question, "--json", cwd=built).stdout)["hits"])
+
+
+def test_what_was_demanded_is_said_where_nothing_is_found(built):
+    done = run("search", 'ferry "sailed on" -hull lang:en', cwd=built)
+    assert done.returncode == 0
+    assert done.stdout.endswith('asked for: language en; "sailed on"; no "hull"\n')
+
+
 def test_nothing_found_is_said_and_is_no_failure(built):
     done = run("search", "ferry", "--after", "2025-01-01", "--language", "en", cwd=built)
     assert done.returncode == 0

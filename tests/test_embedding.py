@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from searchsvc.embedding import BUNDLED, compiled, load, locate
+from searchsvc.embedding import BUNDLED, load, locate
+from searchsvc.embedding.compiled import FORM
 from searchsvc.errors import ModelFailed
+from searchsvc.networks import folder_of
 from searchsvc.settings import Settings
 
 TEXTS = [
@@ -116,15 +118,15 @@ def test_the_first_use_compiles_and_says_so_and_the_second_does_not(tmp_path):
     second = load(BUNDLED, device="cpu", cache=tmp_path, announce=said.append)
     assert len(said) == 1
     assert first.fingerprint == second.fingerprint
-    folder = compiled.folder_of(locate(BUNDLED), tmp_path)
+    folder = folder_of(locate(BUNDLED), tmp_path, FORM)
     assert sorted(path.name for path in folder.iterdir()) == [
         "facts.json", "model.bin", "model.xml", "tokenizer.json", "words.npy",
     ]  # fmt: skip
 
 
 def test_a_damaged_compiled_model_is_compiled_again(tmp_path, model):
-    source = compiled.folder_of(locate(BUNDLED), Settings().cache_folder)
-    target = compiled.folder_of(locate(BUNDLED), tmp_path)
+    source = folder_of(locate(BUNDLED), Settings().cache_folder, FORM)
+    target = folder_of(locate(BUNDLED), tmp_path, FORM)
     shutil.copytree(source, target)
     (target / "model.xml").write_bytes((target / "model.xml").read_bytes()[:1000])
     said = []

@@ -260,7 +260,7 @@ def test_a_word_that_nobody_wrote_finds_nothing(shelf: Shelf, engine: Engine) ->
 
 @pytest.mark.parametrize(
     "question",
-    ['"', "(", "source:bbc", "title:", "news AND NOT (", "ne*", "/n.*/", "news~2", "+news -news", "*", "[a TO z]", "\\",
+    ['"', "(", "site:bbc", "title:", "news AND NOT (", "ne*", "/n.*/", "news~2", "+news -news", "*", "[a TO z]", "\\",
      "body:[* TO *]", "'; DROP TABLE articles; --", "^2", "news:news"],
 )  # fmt: skip
 def test_the_syntax_of_query_languages_is_plain_text(shelf: Shelf, engine: Engine, question: str) -> None:
@@ -375,6 +375,156 @@ def test_sources_and_languages_are_whole_names_without_case(
 def test_an_empty_name_is_not_the_name_of_what_has_none(shelf: Shelf, sourced: Snapshot, name: str) -> None:
     assert both(shelf, sourced, Filter(sources=frozenset({name}))) == set()
     assert both(shelf, sourced, Filter(languages=frozenset({name}))) == set()
+
+
+# Phrases
+
+
+def holding(shelf: Shelf, snapshot: Snapshot, *phrases: str, **facts: Any) -> set[str]:
+    """Return what both retrievers find with phrases, of articles that all hold the word `news`."""
+    return both(shelf, snapshot, Filter(phrases=phrases, **facts))
+
+
+def without(shelf: Shelf, snapshot: Snapshot, *excluded: str, **facts: Any) -> set[str]:
+    """Return what both retrievers find without what is excluded."""
+    return both(shelf, snapshot, Filter(excluded=excluded, **facts))
+
+
+@pytest.fixture
+def phrased(shelf: Shelf, engine: Engine) -> Snapshot:
+    shelf.put_all(
+        [
+            ("said", "news: The White  House\nsaid no", {}),
+            ("parted", "news of a white wooden house", {}),
+            ("turned", "news of a house, white", {}),
+            ("endings", "news of attacks by whites on houses", {}),
+            ("one", "news of an attack", {}),
+            ("titled", "news and nothing else", {"title": "In the WHITE HOUSE"}),
+            ("split", "house news", {"title": "All in white"}),
+            ("accents", "news: Élysée’s “well‑known” café", {}),
+            ("apart", "news: the e\u0301lyse\u0301e", {}),
+            ("long", f"news {'x' * 60} from here", {}),
+        ]
+    )
+    return followed(engine, shelf)
+
+
+@pytest.mark.parametrize(
+    ("phrases", "expected"),
+    [
+        (("white house",), {"said", "titled"}),
+        (("WHITE\tHouse",), {"said", "titled"}),
+        (("white house said",), {"said"}),
+        (("house white",), {"turned"}),
+        (("white houses",), set()),
+        (("attack",), {"one"}),
+        (("attacks",), {"endings"}),
+        (("attacked",), set()),
+        (("elysee's well-known cafe",), {"accents"}),
+        (("Élysée",), {"accents", "apart"}),
+        (("white house", "said no"), {"said"}),
+        (("white house", "attack"), set()),
+        (("x" * 60 + " from here",), {"long"}),
+        (("x" * 40 + " from here",), set()),
+        (("whit",), set()),
+        (("…",), {"said", "parted", "turned", "endings", "one", "titled", "split", "accents", "apart", "long"}),
+        (("… ?", "attack"), {"one"}),
+    ],
+)
+def test_a_phrase_stands_word_for_word_in_the_title_or_in_the_passage(
+    shelf: Shelf, phrased: Snapshot, phrases: tuple[str, ...], expected: set[str]
+) -> None:
+    assert holding(shelf, phrased, *phrases) == expected
+
+
+EVERY = {"said", "parted", "turned", "endings", "one", "titled", "split", "accents", "apart", "long"}
+
+
+@pytest.mark.parametrize(
+    ("excluded", "left_out"),
+    [
+        (("White",), {"said", "parted", "turned", "titled", "split"}),
+        (("white house",), {"said", "titled"}),
+        (("attack",), {"one"}),
+        (("attack", "white house"), {"one", "said", "titled"}),
+        (("news",), EVERY),
+        (("xyzzy",), set()),
+        (("…",), set()),
+    ],
+)
+def test_what_is_excluded_stands_nowhere_in_what_is_found(
+    shelf: Shelf, phrased: Snapshot, excluded: tuple[str, ...], left_out: set[str]
+) -> None:
+    assert without(shelf, phrased, *excluded) == EVERY - left_out
+
+
+def halves(shelf: Shelf, ident: str, first: str, second: str) -> None:
+    """Put an article of two passages."""
+    text, cut = f"{first}\n{second}", len(first)
+    with shelf.catalogue.writing() as writer:
+        writer.add_vectors((half.encode(), shelf.vector(half).astype(np.float16)) for half in (first, second))
+        passages = [
+            (Passage(0, cut, ((0, cut),)), first.encode()),
+            (Passage(cut + 1, len(text), ((cut + 1, len(text)),)), second.encode()),
+        ]
+        facts = {"digest": text.encode(), "given": text.encode(), "file": None, "space": shelf.space.row}
+        writer.put(bare(ident, text), passages=passages, **facts)
+
+
+def test_a_phrase_is_required_of_the_passage_and_excluded_from_the_whole_article(shelf: Shelf, engine: Engine) -> None:
+    halves(shelf, "a", "news of the grain talks", "news of the weather")
+    halves(shelf, "b", "news of the sun", "news of the rain")
+    snapshot = followed(engine, shelf)
+    first, *_ = (found.row for found in shelf.catalogue.passages_of(shelf.row("a"), shelf.space.row))
+    for allowed, rows in (
+        (Filter(phrases=("grain talks",)), [first]),
+        (Filter(phrases=("talks news",)), []),
+        (Filter(excluded=("weather",)), [3, 4]),
+        (Filter(excluded=("grain",), phrases=("news of the rain",)), [4]),
+        (Filter(excluded=("grain",), phrases=("grain",)), []),
+    ):
+        assert sorted(snapshot.dense(shelf.vector("q"), 9, allowed).rows.tolist()) == rows
+        assert sorted(snapshot.lexical(words("news"), 9, allowed).rows.tolist()) == rows
+
+
+def test_phrases_narrow_together_with_dates_sources_and_languages(shelf: Shelf, engine: Engine) -> None:
+    facts = {"source": "BBC", "language": "en"}
+    shelf.put("old", "news of the grain talks", published=DAY, **facts)
+    shelf.put("new", "news of the grain talks", published=DAY + timedelta(days=2), **facts)
+    shelf.put("other", "news of the grain talks", published=DAY)
+    shelf.put("none", "news of talks on grain", published=DAY, **facts)
+    snapshot = followed(engine, shelf)
+    noon = DAY + timedelta(hours=1)
+    assert holding(shelf, snapshot, "grain talks") == {"old", "new", "other"}
+    assert holding(shelf, snapshot, "grain talks", as_of=noon) == {"old", "other"}
+    assert holding(shelf, snapshot, "grain talks", after=noon) == {"new"}
+    assert holding(shelf, snapshot, "grain talks", as_of=noon, sources=frozenset({"bbc"})) == {"old"}
+    assert without(shelf, snapshot, "grain talks", as_of=noon) == {"none"}
+    assert without(shelf, snapshot, "on grain", before=noon, languages=frozenset({"en"})) == {"old"}
+
+
+def test_phrases_are_found_by_meaning_alone_where_no_word_of_the_question_is(shelf: Shelf, engine: Engine) -> None:
+    shelf.put("a", "The grain talks")
+    shelf.put("b", "The peace talks")
+    snapshot = followed(engine, shelf)
+    allowed = Filter(phrases=("the grain",))
+    assert spoken(shelf, snapshot, "xyzzy", allowed) == []
+    assert near(shelf, snapshot, allowed) == {"a"}
+
+
+def test_phrases_see_what_has_come_and_gone(shelf: Shelf, make_engine: Callable[[], Engine]) -> None:
+    writer, reader = make_engine(), make_engine()
+    shelf.put_all([("a", "news of grain talks", {}), ("b", "news of grain", {})])
+    followed(writer, shelf)
+    before = reader.snapshot(shelf.catalogue)
+    shelf.put("b", "news of grain talks")
+    shelf.put("c", "news of grain talks")
+    shelf.remove("a")
+    after = followed(writer, shelf)
+    assert holding(shelf, after, "grain talks") == {"b", "c"}
+    assert without(shelf, after, "grain talks") == set()
+    assert before.lexical(words("news"), 9, Filter(phrases=("grain talks",))).rows.tolist() == [1]
+    assert before.dense(shelf.vector("q"), 9, Filter(excluded=("talks",))).rows.tolist() == [2]
 
 
 # What comes and goes

@@ -78,7 +78,7 @@ def answers(shelf: Library, expected: State, gone: set[str]) -> State:
     """Return which articles answer the questions for words that are there, and for words that are gone."""
     found: State = {}
     for word, holders in Counter(expected.values()).items():
-        for hit in shelf.search(word, limit=holders).hits:  # more than one while a file is being renamed
+        for hit in shelf.search(word, limit=holders, fold=False).hits:  # more than one while a file is being renamed
             if word in hit.answer_text:
                 found[hit.article.key] = word
     asked = sorted(gone)

@@ -143,6 +143,30 @@ def test_articles_of_the_future_are_hidden_unless_asked_for(open_library: Open) 
     assert keys(shelf, "prices", before=now, after=now - timedelta(days=2), as_of=now) == ["past"]
 
 
+def test_a_question_that_names_its_time_finds_what_was_published_then(open_library: Open) -> None:
+    shelf = open_library()
+    for year, why in ((2021, "Rain spoilt the wheat."), (2022, "War closed the ports."), (2023, "Gas cost more.")):
+        day = datetime(year, 3, 9, tzinfo=UTC)
+        shelf.add([Article(str(year), why, f"The prices of bread rose in March. {why}", published=day)])
+    shelf.add([Article("undated", "Prices", "The prices of bread rose in March 2022.")])
+    assert keys(shelf, "bread prices in March 2022") == ["2022"]
+    assert keys(shelf, "bread prices since 2022", as_of=datetime(2023, 2, 1, tzinfo=UTC)) == ["2022"]
+    assert sorted(keys(shelf, "bread prices before 2023")) == ["2021", "2022"]
+    assert keys(shelf, "bread prices last year", as_of=datetime(2022, 6, 1, tzinfo=UTC)) == ["2021"]
+    everything = keys(shelf, "bread prices in March 2022", period=False, fold=False)
+    assert sorted(everything) == ["2021", "2022", "2023", "undated"]
+
+
+def test_where_nothing_was_published_then_any_time_will_do(stocked: Library) -> None:
+    results = stocked.search("votes in Sweden in March 2022")
+    assert results.hits[0].article.key == "vote"
+    assert (results.question.period, results.question.allowed.after) == (None, None)
+    found = stocked.search("votes in Sweden in June 2024")
+    assert [hit.article.key for hit in found.hits] == ["vote"]
+    assert found.question.period is not None
+    assert found.question.period.words == "in June 2024"
+
+
 def test_the_moment_of_the_answer_is_said(stocked: Library) -> None:
     assert stocked.search("votes", as_of=DAY).as_of == DAY
     before = datetime.now(UTC)
@@ -152,10 +176,56 @@ def test_the_moment_of_the_answer_is_said(stocked: Library) -> None:
 def test_sources_and_languages_narrow_an_answer(open_library: Open) -> None:
     shelf = open_library()
     for key, source, language in (("a", "www.BBC.com", "en"), ("b", "Reuters", "EN"), ("c", "bbc.COM", "de")):
-        shelf.add([Article(key, f"News {key}", "Prices rose.", source=source, language=language)])
+        shelf.add([Article(key, f"News {key}", f"Prices rose in {key}.", source=source, language=language)])
     assert sorted(keys(shelf, "prices", sources=["bbc.com"])) == ["a", "c"]
     assert sorted(keys(shelf, "prices", languages=["En"])) == ["a", "b"]
     assert keys(shelf, "prices", sources=["BBC.com", "reuters"], languages=["de"]) == ["c"]
+
+
+def test_sources_are_asked_for_as_people_call_them(open_library: Open) -> None:
+    shelf = open_library()
+    for key, source in (("a", "www.theweek.co.uk"), ("b", "The Week"), ("c", "reuters.com"), ("d", "Reuters")):
+        shelf.add([Article(key, f"News {key}", f"Prices rose in {key * 9}.", source=source)])
+    for name, expected in (
+        ("theweek", ["a", "b"]),
+        ("The Week", ["a", "b"]),
+        ("theweek.co.uk", ["a"]),
+        ("reuters", ["c", "d"]),
+        ("week.com", []),
+        ("nobody", []),
+    ):
+        assert sorted(keys(shelf, "prices", sources=[name])) == expected
+        assert sorted(keys(shelf, f'source:"{name}" prices')) == expected
+    assert sorted(keys(shelf, "prices source:week source:reuters", sources=["Reuters", "theweek.co.uk"])) == [
+        "a", "c", "d",
+    ]  # fmt: skip
+    assert shelf.search("prices source:reuters").question.allowed.sources == {"reuters.com", "Reuters"}
+
+
+def test_operators_narrow_an_answer(stocked: Library) -> None:
+    assert sorted(keys(stocked, "evacuated")) == ["fire", "flood", "vote"]
+    assert keys(stocked, 'evacuated "old town"') == ["flood"]
+    assert keys(stocked, '"Villages were evacuated"') == ["fire"]
+    assert keys(stocked, '"villages was evacuated"') == []
+    assert keys(stocked, '"fire in Athens"') == ["fire"]
+    assert keys(stocked, '"Athens the forest"') == []
+    assert sorted(keys(stocked, "evacuated -danube")) == ["fire", "vote"]
+    assert keys(stocked, 'evacuated -danube -"counted twice"') == ["fire"]
+    assert keys(stocked, "evacuated source:reuters") == ["vote"]
+    assert keys(stocked, "evacuated after:2024-06-18 before:2024-06") == ["vote"]
+    assert keys(stocked, "evacuated after:2024-06-19") == []
+    with pytest.raises(BadInput, match="where to look, and not what for"):
+        stocked.search("source:bbc")
+
+
+def test_the_words_of_a_phrase_are_marked_and_operators_are_not(stocked: Library) -> None:
+    results = stocked.search('was the "old town" safe source:bbc -athens')
+    (hit,) = results.hits
+    assert hit.answer_text == "The old town was evacuated."
+    assert [hit.article.text[start:end] for start, end in hit.highlights] == ["old", "town"]
+    assert (results.question.text, results.question.typed) == (
+        "was the old town safe", 'was the "old town" safe source:bbc -athens'
+    )  # fmt: skip
 
 
 def test_each_article_gives_as_many_passages_as_are_wished(open_library: Open) -> None:
@@ -172,13 +242,16 @@ def test_each_article_gives_as_many_passages_as_are_wished(open_library: Open) -
     assert best == shelf.search("committee").hits[0].article.key
 
 
-def test_hits_end_before_their_passages_exceed_the_tokens_wished(stocked: Library, words: Words) -> None:
+def test_hits_have_as_many_tokens_as_are_wished_at_most(stocked: Library, words: Words) -> None:
     hits = stocked.search("evacuated votes").hits
     assert len(hits) == 3
-    sizes = [len(words.tokenizer.encode(hit.text, add_special_tokens=False)) for hit in hits]
-    for most, expected in ((sizes[0] - 1, 0), (sizes[0], 1), (sum(sizes[:2]), 2), (sum(sizes) - 1, 2), (sum(sizes), 3)):
-        shown = stocked.search("evacuated votes", max_tokens=most).hits
-        assert [hit.passage_id for hit in shown] == [hit.passage_id for hit in hits[:expected]]
+    sizes = [len(words.tokenizer.encode(f"{hit.article.title}\n{hit.text}", add_special_tokens=False)) for hit in hits]
+    for most, expected in ((min(sizes) - 1, 0), (sum(sizes[:2]), 2), (sum(sizes), 3)):
+        shown = stocked.search("evacuated votes", max_tokens=most)
+        assert [hit.passage_id for hit in shown.hits] == [hit.passage_id for hit in hits[:expected]]
+        assert shown.tokens == sum(sizes[:expected])
+    without_first = stocked.search("evacuated votes", max_tokens=sizes[0] - 1)
+    assert hits[0].passage_id not in [hit.passage_id for hit in without_first.hits]
 
 
 def test_limits_are_kept_and_impossible_ones_refused(stocked: Library) -> None:
@@ -445,6 +518,7 @@ def test_status_tells_what_there_is(stocked: Library) -> None:
         "sources": (("BBC", 2), ("Reuters", 1)),
         "unused_bytes": 0,
         "moving_to": None,
+        "reranker": None,
     }
     assert {type(status[name]) for name in ("articles", "passages", "generation", "pending", "bytes_on_disk")} == {int}
 

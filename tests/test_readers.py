@@ -275,6 +275,63 @@ def test_a_page_gives_its_article_and_nothing_around_it(tmp_path: Path, name: st
     )
 
 
+def dated_page(head: str, body: str = "") -> str:
+    told = "".join(
+        f"<p>Ministers met on the river for the {nth} time, and they agreed on nothing.</p>" for nth in PLACES
+    )
+    return f"<html><head><title>Talks</title>{head}</head><body><article>{body}{told}</article></body></html>"
+
+
+PLACES = ("first", "second", "third", "fourth", "fifth")
+PAGES = {
+    "meta": dated_page('<meta property="article:published_time" content="{day}T00:00:00Z">'),
+    "data": dated_page('<script type="application/ld+json">{{"datePublished":"{day}"}}</script>'),
+    "time": dated_page("", '<time datetime="{day}">that day</time>'),
+    "address": dated_page('<link rel="canonical" href="https://post.example/{slashed}/talks">'),
+    "text": dated_page("", "<p>Published {day}</p>"),
+}
+
+
+@pytest.mark.parametrize(
+    ("where", "known_from"),
+    [("meta", "meta"), ("data", "meta"), ("time", "meta"), ("address", "url"), ("text", "text")],
+)
+def test_a_page_says_how_its_date_is_known(tmp_path: Path, where: str, known_from: str) -> None:
+    def page(day: str) -> str:
+        kept = PAGES[where].replace("{day}", day).replace("{slashed}", day.replace("-", "/"))
+        return kept.replace("{{", "{").replace("}}", "}")
+
+    got = article(tmp_path / "a.html", page("2024-06-18"))
+    assert (got.published, got.published_from) == (JUNE_18, known_from)
+    for day in ("2999-01-02", "1492-10-12"):
+        got = article(tmp_path / "a.html", page(day))
+        assert (got.published, got.published_from) == (None, None)
+
+
+@pytest.mark.parametrize(("day", "reason"), [("2999-01-02", "in the future"), ("1492-10-12", "before the year 1600")])
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("a.jsonl", '{"title": "A", "text": "It rains.", "date": "DAY"}'),
+        ("a.csv", "title,text,date\nA,It rains.,DAY\n"),
+        ("a.md", "---\ndate: DAY\n---\n# A\n\nIt rains.\n"),
+        (
+            "a.atom",
+            '<feed xmlns="http://www.w3.org/2005/Atom"><title>F</title><id>f</id><entry><id>urn:1</id><title>A</title>'
+            "<published>DAYT00:00:00Z</published><content>It rains.</content></entry></feed>",
+        ),
+    ],
+)
+def test_a_date_that_cannot_be_is_left_out_and_named(
+    tmp_path: Path, name: str, data: str, day: str, reason: str
+) -> None:
+    problem, rest = found(tmp_path / name, data.replace("DAY", day))
+    assert isinstance(problem, Problem)
+    assert isinstance(rest, Article)
+    assert problem.reason.endswith(f"was left out: {reason}")
+    assert (problem.lost, rest.text, rest.published, rest.published_from) == (False, "It rains.", None, None)
+
+
 @pytest.mark.parametrize(
     "page",
     [

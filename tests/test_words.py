@@ -1,6 +1,6 @@
 """Words: what two texts must share to match."""
 
-from searchsvc.words import placed, stems, telling
+from searchsvc.words import placed, spelt, stems, telling
 
 
 def test_case_accents_and_endings_do_not_matter():
@@ -23,3 +23,10 @@ def test_a_question_tells_by_its_content_words_each_once():
 def test_a_question_of_stop_words_alone_tells_by_all_of_them():
     assert telling("who is it") == ["who", "is", "it"]
     assert telling("?!") == []
+
+
+def test_words_as_they_are_spelt_keep_their_endings_and_their_order():
+    assert spelt("Élysée’s attacks: U.S.-led, 5-4") == ["elysee", "s", "attacks", "u", "s", "led", "5", "4"]
+    assert spelt("e\u0301tat") == spelt("état") == ["etat"]
+    assert spelt("x" * 60) == ["x" * 60]
+    assert spelt("?!") == []

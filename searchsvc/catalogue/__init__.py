@@ -21,6 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from searchsvc.articles import Problem
+from searchsvc.catalogue import stories
+from searchsvc.catalogue.blocks import among, of
 from searchsvc.catalogue.copies import copy, is_catalogue, restore
 from searchsvc.catalogue.database import Connection, connect, make, migrate
 from searchsvc.catalogue.records import (
@@ -30,6 +32,7 @@ from searchsvc.catalogue.records import (
     FeedState,
     Found,
     Job,
+    Recurring,
     Rows,
     Seen,
     Space,
@@ -49,6 +52,7 @@ __all__ = [
     "FeedState",
     "Found",
     "Job",
+    "Recurring",
     "Rows",
     "Seen",
     "Space",
@@ -298,6 +302,57 @@ class Catalogue:
                   (SELECT 1 FROM passages WHERE article = newest.row AND space = ?) ORDER BY row LIMIT ?"""
         return [_entry(values) for values in self._db.execute(sql, (after, space, most))]
 
+    def junk_among(self, blocks: Iterable[int]) -> frozenset[int]:
+        """Return which of these blocks, given by number, are junk."""
+        return among(self._db, blocks)
+
+    def junk_of(self, article: int) -> frozenset[int]:
+        """Return the numbers of the junk in an article, given by row."""
+        return of(self._db, article)
+
+    def outdated(self, most: int) -> list[Entry]:
+        """Return the first articles whose passages do not follow from what is junk now, by row."""
+        sql = f"SELECT {ENTRY} FROM newest WHERE row IN (SELECT article FROM outdated) ORDER BY row LIMIT ?"
+        return [_entry(values) for values in self._db.execute(sql, (most,))]
+
+    def is_outdated(self, article: int) -> bool:
+        """Say whether an article, given by row, is among these."""
+        return self._db.execute("SELECT 1 FROM outdated WHERE article = ?", (article,)).fetchone() is not None
+
+    def uncounted(self, most: int) -> list[Entry]:
+        """Return the first articles whose blocks were never counted, by row."""
+        sql = f"SELECT {ENTRY} FROM newest WHERE row IN (SELECT article FROM uncounted) ORDER BY row LIMIT ?"
+        return [_entry(values) for values in self._db.execute(sql, (most,))]
+
+    def recurring(self, least: int) -> list[Recurring]:
+        """Return the blocks that at least so many articles hold, most frequent first."""
+        sql = """SELECT number, count(*), min(article), number IN (SELECT number FROM junk) FROM blocks
+                 GROUP BY number HAVING count(*) >= ? ORDER BY 2 DESC, 1"""
+        found = self._db.execute(sql, (least,))
+        return [Recurring(number, articles, row, bool(junk)) for number, articles, row, junk in found]
+
+    def unfolded(self, most: int) -> list[Entry]:
+        """Return articles whose copies have not been looked for, the newest first."""
+        newest = "SELECT article FROM unfolded ORDER BY article DESC LIMIT ?"
+        sql = f"SELECT {ENTRY} FROM articles WHERE row IN ({newest}) ORDER BY row DESC"
+        return [_entry(values) for values in self._db.execute(sql, (most,))]
+
+    def making_of_bands(self) -> str | None:
+        """Return how the bands are made; None where there never were any."""
+        return stories.making(self._db)
+
+    def alike(self, bands: Iterable[int], most: int) -> list[int]:
+        """Return the articles, by row, that hold any of these bands; see `stories.alike`."""
+        return stories.alike(self._db, bands, most)
+
+    def story(self, article: int) -> int:
+        """Return a number that all copies of an article's story share; its own row where it has no copy."""
+        return stories.of(self._db, article)
+
+    def copies(self, article: int) -> list[int]:
+        """Return the rows of the other copies of an article's story."""
+        return stories.copies(self._db, article)
+
     def unused_bytes(self) -> tuple[int, int]:
         """Return how many bytes of the file hold nothing, and its size."""
         free, pages, size = (self._one(f"PRAGMA {name}") for name in ("freelist_count", "page_count", "page_size"))
@@ -317,7 +372,9 @@ class Catalogue:
         db = self._db
         db.execute("BEGIN IMMEDIATE")
         try:
-            yield Writer(db)
+            writer = Writer(db)
+            yield writer
+            writer.settle()
             db.execute("COMMIT")
         except BaseException:
             if db.in_transaction:

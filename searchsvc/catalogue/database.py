@@ -161,6 +161,41 @@ MIGRATIONS = (
         said TEXT NOT NULL          -- JSON: the report, or what went wrong
     ) STRICT, WITHOUT ROWID;
     """,
+    # Blocks that recur are counted, and left out of passages; copies of one story are found.
+    """
+    CREATE TABLE blocks (           -- which articles in force hold a block; see `junk.Held`
+        number INTEGER NOT NULL,
+        sketch INTEGER NOT NULL,
+        article INTEGER NOT NULL REFERENCES articles (row) ON DELETE CASCADE,
+        told INTEGER NOT NULL,
+        PRIMARY KEY (number, sketch, article)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX blocks_by_article ON blocks (article);
+    CREATE TABLE junk (number INTEGER PRIMARY KEY) STRICT;  -- the blocks that are
+    CREATE TABLE outdated (         -- articles in force whose passages do not follow from what is junk now
+        article INTEGER PRIMARY KEY REFERENCES articles (row) ON DELETE CASCADE
+    ) STRICT;
+    CREATE TABLE uncounted (        -- articles in force whose blocks were never counted
+        article INTEGER PRIMARY KEY REFERENCES articles (row) ON DELETE CASCADE
+    ) STRICT;
+    INSERT INTO uncounted SELECT row FROM articles WHERE until IS NULL;
+
+    CREATE TABLE unfolded (         -- articles in force whose copies have not been looked for
+        article INTEGER PRIMARY KEY REFERENCES articles (row) ON DELETE CASCADE
+    ) STRICT;
+    INSERT INTO unfolded SELECT row FROM articles WHERE until IS NULL;
+    CREATE TABLE bands (            -- what articles in force that may be copies have in common; see `stories.bands`
+        band INTEGER NOT NULL,
+        article INTEGER NOT NULL REFERENCES articles (row) ON DELETE CASCADE,
+        PRIMARY KEY (band, article)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX bands_by_article ON bands (article);
+    CREATE TABLE stories (          -- articles in force that have copies; a story has the row that one of them had
+        article INTEGER PRIMARY KEY REFERENCES articles (row) ON DELETE CASCADE,
+        story INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX stories_by_story ON stories (story);
+    """,
 )
 SIDES = ("wal", "shm", "journal")  # what SQLite keeps beside a file
 APPLICATION = 0x5EA7C45C  # in the file's header: this is a catalogue of searchsvc

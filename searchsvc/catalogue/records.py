@@ -115,6 +115,16 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
+class Recurring:
+    """A block by its number (see `junk`), how many articles hold it, the row of one, and whether it is junk."""
+
+    number: int
+    articles: int
+    article: int
+    junk: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Rows:
     """What a follower needs of passages, one element a passage, by ascending row."""
 

@@ -9,8 +9,10 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
+from searchsvc.catalogue import blocks, stories
 from searchsvc.catalogue.database import Connection
 from searchsvc.catalogue.records import Entry, FeedState, Job, Seen, Space, to_microseconds
+from searchsvc.junk import Held
 from searchsvc.passages import Passage
 
 MOST_VERSIONS = 100  # kept of one article
@@ -25,16 +27,32 @@ class Writer:
     def __init__(self, db: Connection) -> None:
         self._db = db
         self._at = to_microseconds(datetime.now(UTC))
+        self._touched: set[int] = set()  # blocks that more or fewer articles hold now
+        self._cut: dict[int, frozenset[int]] = {}  # the junk that articles which came were cut without, by row
+
+    def settle(self) -> None:
+        """Judge what is junk now; the last thing to be done in a transaction."""
+        blocks.judge(self._db, self._touched, self._cut)
 
     # ------------------------------------------------------------------ articles
 
     def put(
-        self, entry: Entry, *, digest: bytes, given: bytes, file: int | None, space: int, passages: Sequence[Cut]
+        self,
+        entry: Entry,
+        *,
+        digest: bytes,
+        given: bytes,
+        file: int | None,
+        space: int,
+        passages: Sequence[Cut],
+        held: Iterable[Held] = (),
+        without: frozenset[int] = frozenset(),
     ) -> bool:
         """Put an article in force, with its passages in a space; return whether one with its id was in force before.
 
         The row, version and time of the entry are ignored. `digest` is of all that the source gave, `given` of title
-        and text alone: where that is another than before, this is another version.
+        and text alone: where that is another than before, this is another version. `held` are its blocks; the passages
+        were cut `without` those of them.
         """
         sql = "UPDATE articles SET until = ? WHERE id = ? AND until IS NULL RETURNING row, version, since, given"
         before = self._db.execute(sql, (self._at, entry.id)).fetchall()
@@ -42,6 +60,7 @@ class Writer:
         for row, old, old_since, old_given in before:
             version, since = (old, old_since) if old_given in {None, given} else (old + 1, self._at)
             self._log(row, "removed")
+            self._release(row)
         published = None if entry.published is None else to_microseconds(entry.published)
         cursor = self._db.execute(
             """INSERT INTO articles (id, key, title, text, url, source, author, published, published_from, language,
@@ -54,7 +73,46 @@ class Writer:
         if file is not None:
             self._db.execute("INSERT OR IGNORE INTO claims VALUES (?, ?)", (file, entry.id))
         self._log(article, "added")
+        stories.enter(self._db, article)
+        self._hold(article, held)
+        self._cut[article] = without
         return bool(before)
+
+    def recut(self, article: int, space: int, passages: Sequence[Cut]) -> None:
+        """Give an article, by row, other passages, cut without what is junk now.
+
+        Its rows are never changed, so it gets another row, of the same version, and passages in no other space.
+        """
+        columns = """id, key, title, text, url, source, author, published, published_from, language, version, since,
+                     digest, given, file"""
+        self._db.execute("UPDATE articles SET until = ? WHERE row = ?", (self._at, article))
+        sql = f"INSERT INTO articles ({columns}) SELECT {columns} FROM articles WHERE row = ?"
+        row: int = self._db.execute(sql, (article,)).lastrowid  # type: ignore[assignment]
+        self._log(article, "removed")
+        self._log(row, "added")
+        self.add_passages(row, space, passages)
+        self._db.execute("UPDATE blocks SET article = ? WHERE article = ?", (row, article))
+        stories.renumber(self._db, article, row)
+        self.confirm(article)
+
+    def confirm(self, article: int) -> None:
+        """Record that an article's passages are cut without what is junk now."""
+        self._db.execute("DELETE FROM outdated WHERE article = ?", (article,))
+
+    def count(self, article: int, held: Iterable[Held]) -> None:
+        """Record the blocks of an article that is in force, where none were recorded of it."""
+        if self._db.execute("DELETE FROM uncounted WHERE article = ? RETURNING 1", (article,)).fetchone():
+            self._hold(article, held)
+
+    def _hold(self, article: int, held: Iterable[Held]) -> None:
+        found = list(held)
+        blocks.hold(self._db, article, found)
+        self._touched.update(one.number for one in found)
+
+    def _release(self, article: int) -> None:
+        self._touched.update(blocks.release(self._db, article))
+        stories.leave(self._db, article)
+        self._cut.pop(article, None)
 
     def add_passages(self, article: int, space: int, passages: Iterable[Cut]) -> None:
         """Add an article's passages in a space."""
@@ -84,12 +142,28 @@ class Writer:
         digests = """SELECT DISTINCT vector, ? FROM passages
                      WHERE article IN (SELECT row FROM articles WHERE id = ?)"""
         self._db.execute(f"INSERT OR REPLACE INTO unused {digests}", (self._at, ident))
+        for (row,) in self._db.execute("SELECT row FROM newest WHERE id = ?", (ident,)).fetchall():
+            self._release(row)
         found = self._db.execute("DELETE FROM articles WHERE id = ? RETURNING row, until", (ident,)).fetchall()
         for row, until in found:
             if until is None:
                 self._log(row, "removed")
         self._db.execute("DELETE FROM claims WHERE id = ?", (ident,))
         return bool(found)
+
+    # ------------------------------------------------------------------ stories
+
+    def set_bands(self, article: int, bands: Iterable[int]) -> None:
+        """Record the bands of an article, by row, by which its copies have been looked for."""
+        stories.set_bands(self._db, article, bands)
+
+    def set_story(self, articles: Iterable[int], story: int) -> None:
+        """Record that these articles, by row, tell a story, named by the row that one of its copies has or had."""
+        stories.set_story(self._db, articles, story)
+
+    def unfold_all(self, making: str) -> None:
+        """Let copies be looked for again of all articles, by bands that are made in this way."""
+        stories.unfold_all(self._db, making)
 
     # ------------------------------------------------------------------ files
 

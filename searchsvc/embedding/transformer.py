@@ -1,6 +1,5 @@
 """A model run by sentence-transformers itself: on a GPU, where it cannot be compiled, and while it is compiled."""
 
-import hashlib
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ import numpy as np
 
 from searchsvc.embedding import Vectors
 from searchsvc.errors import ModelFailed
+from searchsvc.networks import fingerprint
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -32,7 +32,8 @@ class Transformer:
         found = (prompts[kind] for kind in ("document", "passage", "corpus") if kind in prompts)
         self.before_passage = next(found, "")
         self.dimension: int = self._encode([""]).shape[1]
-        self.fingerprint = self._fingerprint()
+        facts = (self.longest, self.before_question, self.before_passage)
+        self.fingerprint = fingerprint(model, self.tokenizer.to_str(), facts)
 
     @classmethod
     def load(cls, name: str, where: Path | str, device: str) -> "Transformer":
@@ -79,13 +80,3 @@ class Transformer:
                 list(texts), batch_size=self._batch, normalize_embeddings=True, show_progress_bar=False, prompt=""
             )
         return np.asarray(vectors, np.float32)
-
-    def _fingerprint(self) -> str:
-        """Hash the weights, the tokenizer and what is put around a text: 32 hexadecimal digits."""
-        digest = hashlib.blake2b(digest_size=16)
-        for name, weights in sorted(self.model.state_dict().items()):
-            digest.update(name.encode())
-            digest.update(weights.detach().cpu().float().numpy().tobytes())
-        digest.update(self.tokenizer.to_str().encode())
-        digest.update(repr((self.longest, self.before_question, self.before_passage)).encode())
-        return digest.hexdigest()

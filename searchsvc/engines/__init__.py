@@ -6,7 +6,7 @@ An engine holds nothing that cannot be made again from the catalogue. What it fi
 scores; fusing and ranking them is not its business, so that all engines rank alike.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -14,8 +14,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from searchsvc.catalogue import Catalogue
+from searchsvc.catalogue import Catalogue, Entry
 from searchsvc.embedding import Vectors
+from searchsvc.sources import label
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,9 @@ class Filter:
 
     `after` and `before` (inclusive) leave out articles without a date; `as_of` leaves out only what is known to
     have been published later. Sources and languages are compared without case; empty means any.
+
+    Every one of `phrases` must stand in the passage or in its title, and none of `excluded` anywhere in the article's
+    passages or title: its words one after another, as they are spelt but for case and accents, whatever is between.
     """
 
     after: datetime | None = None
@@ -31,6 +35,19 @@ class Filter:
     as_of: datetime | None = None
     sources: frozenset[str] = frozenset()
     languages: frozenset[str] = frozenset()
+    phrases: tuple[str, ...] = ()
+    excluded: tuple[str, ...] = ()
+
+    def allows(self, entry: Entry) -> bool:
+        """Say whether an article is let through by its dates, source and language; its text is not looked at."""
+        at = entry.published
+        return (
+            (self.after is None or (at is not None and at >= self.after))
+            and (self.before is None or (at is not None and at <= self.before))
+            and (self.as_of is None or at is None or at <= self.as_of)
+            and _is_among(entry.source, self.sources)
+            and _is_among(entry.language, self.languages)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +85,16 @@ class Snapshot(Protocol):
     def dense(self, vector: Vectors, k: int, allowed: Filter) -> Candidates:
         """Return the k passages nearest to a unit vector (dimension,), with their cosines."""
 
-    def lexical(self, words: Sequence[str], k: int, allowed: Filter) -> Candidates:
-        """Return the k passages that hold most of these words, with their BM25 scores."""
+    def lexical(
+        self, words: Sequence[str], k: int, allowed: Filter, pairs: Mapping[tuple[str, str], float] | None = None
+    ) -> Candidates:
+        """Return the k passages that hold most of these words, with their BM25 scores.
+
+        Two words that stand side by side count once more, as much as `pairs` says against each of them anywhere.
+        """
+
+    def published(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Return when passages, given by ascending row, were published, in microseconds since 1970; which are dated."""
 
     def frequencies(self, words: Sequence[str]) -> list[int]:
         """Return in how many passages each word stands."""
@@ -83,3 +108,7 @@ class Engine(Protocol):
 
     def snapshot(self, catalogue: Catalogue) -> Snapshot:
         """Return the newest state; the one that was returned before where nothing has changed."""
+
+
+def _is_among(name: str | None, wanted: frozenset[str]) -> bool:
+    return not wanted or (name is not None and label(name) in map(label, wanted))

@@ -9,14 +9,17 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
-from fastapi import Body, Depends, FastAPI, HTTPException, Path, Query
+from fastapi import Body, Depends, FastAPI, HTTPException, Path, Query, Request
+from fastapi.params import Depends as Dependency
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import HTMLResponse, Response
 
 from searchsvc.articles import Article, Problem, article_id
 from searchsvc.background import Jobs, job_of
 from searchsvc.errors import BadInput, NoIndex, SearchsvcError
-from searchsvc.faces.asked import AROUND, Asked, NewArticle, NewArticles, Only, bound, window
+from searchsvc.faces.asked import AROUND, Asked, Ident, NewArticle, NewArticles, Only, bound, window
+from searchsvc.faces.chats import add_chats, search_results
+from searchsvc.faces.cited import add_cited
 from searchsvc.faces.limits import (
     MOST_SEARCHES,
     MOST_WRITERS,
@@ -28,7 +31,21 @@ from searchsvc.faces.limits import (
     refusal,
     refused,
 )
-from searchsvc.faces.shapes import ABOUT, AddReport, Answer, JobState, State, Versions, WholeArticle, page, refusals
+from searchsvc.faces.mcp.over_http import route
+from searchsvc.faces.mcp.server import create_server
+from searchsvc.faces.pages import add_pages
+from searchsvc.faces.shapes import (
+    ABOUT,
+    AddReport,
+    Answer,
+    JobState,
+    SearchResult,
+    State,
+    Versions,
+    WholeArticle,
+    page,
+    refusals,
+)
 from searchsvc.faces.version import version
 from searchsvc.faces.wire import article_out, job_out, report_out, results_out, status_out, versions_out
 from searchsvc.library import Library
@@ -43,11 +60,13 @@ def create_app(library: Library, *, host: str = "127.0.0.1", sources: Sequence[s
     `sources` are the files, folders and feeds that `POST /reindex` brings the index in step with.
     """
     warming = Warming(library)
+    mcp = create_server(lambda: library)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         threading.Thread(target=warming.run, name="warming", daemon=True).start()
-        yield
+        async with mcp.session_manager.run():
+            yield
         warming.closing.set()
 
     app = FastAPI(
@@ -61,17 +80,22 @@ def create_app(library: Library, *, host: str = "127.0.0.1", sources: Sequence[s
     )
     app.add_middleware(Door, hosts=hosts_for(host))
     add_refusals(app)
-    _add_searching(app, library)
+    searches = Turns(MOST_SEARCHES, "searches")
+    turn = Depends(searches, scope="function")
+    app.router.routes.append(route(mcp, host=host, turns=searches))
+    _add_searching(app, library, turn)
+    add_cited(app, library, turn)
+    add_chats(app, library, turn)
+    add_pages(app, library, turn)
     _add_articles(app, library)
     _add_jobs(app, Jobs(library, sources) if sources else None, library)
     _add_state(app, library, warming)
     return app
 
 
-def _add_searching(app: FastAPI, library: Library) -> None:
-    turn = Depends(Turns(MOST_SEARCHES, "searches"), scope="function")
+def _add_searching(app: FastAPI, library: Library, turn: Dependency) -> None:
     documented: dict[str, Any] = {
-        "response_model": Answer,
+        "response_model": Answer | list[SearchResult],
         "response_class": Json,
         "responses": refusals(422, 429, 503),
         "tags": ["search"],
@@ -79,17 +103,14 @@ def _add_searching(app: FastAPI, library: Library) -> None:
     known = Depends(Only(*Asked.model_fields, repeatable=("source", "language")))
 
     @app.get("/search", operation_id="search", dependencies=[known, turn], **documented)
-    def search(asked: Annotated[Asked, Query()]) -> Response:
+    def search(request: Request, asked: Annotated[Asked, Query()]) -> Response:
         """Search the news: answer a question with the best passages, each with its answering sentence and source."""
-        return _answered(library, asked)
+        return _answered(library, asked, str(request.base_url))
 
     @app.post("/search", operation_id="search_post", dependencies=[Depends(Only()), turn], **documented)
-    def search_post(asked: Annotated[Asked, Body()]) -> Response:
+    def search_post(request: Request, asked: Annotated[Asked, Body()]) -> Response:
         """Search the news, with the question and its conditions as a JSON object."""
-        return _answered(library, asked)
-
-
-Ident = Annotated[str, Path(alias="id", description="The article's id, as in a hit.", examples=["mzxw6ytboi4dcnrq"])]
+        return _answered(library, asked, str(request.base_url))
 
 
 def _add_articles(app: FastAPI, library: Library) -> None:
@@ -249,7 +270,7 @@ def _fresh(content: object) -> Json:
     return Json(content, headers={"Cache-Control": "no-store"})
 
 
-def _answered(library: Library, asked: Asked) -> Json:
+def _answered(library: Library, asked: Asked, base: str) -> Json:
     results = library.search(
         asked.q,
         limit=asked.limit,
@@ -260,7 +281,13 @@ def _answered(library: Library, asked: Asked) -> Json:
         as_of=bound("as_of", asked.as_of, end=True),
         sources=asked.source,
         languages=asked.language,
+        freshness=asked.freshness == "auto",
+        fold=asked.fold,
+        period=asked.period == "auto",
+        explain=asked.explain,
     )
+    if asked.format == "anthropic":
+        return _fresh(search_results(results, base))
     return _fresh(results_out(results, explain=asked.explain))
 
 
@@ -306,4 +333,5 @@ def _ready(library: Library) -> Json:
     if not library.exists:
         raise NoIndex(f"there is no index in {library.folder}", "searchsvc index PATH… makes one")
     library.embedder.question("ready")
+    library.reranker  # noqa: B018  loads it where one is set
     return _fresh({"ready": True, "generation": library.snapshot().generation})

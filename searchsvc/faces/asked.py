@@ -10,7 +10,7 @@ from datetime import datetime
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal
 
-from fastapi import Request
+from fastapi import Path, Request
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -32,11 +32,13 @@ AROUND = 500  # characters shown before and after the passage that a window is a
 MOST_ARTICLES = 1_000  # in one request
 MOST_NAMES = 100  # of sources or languages
 MOST_FAULTS = 3  # named in one refusal
+DESCRIBING = ("title", "description", "default", "examples")  # keywords of a schema that allow and forbid nothing
 
 RANGES: dict[str, tuple[int, int | None]] = {
     "limit": (1, MOST_HITS),
     "per_article": (1, MOST_PASSAGES),
     "max_tokens": (1, None),
+    "count": (1, None),
 }
 
 
@@ -54,6 +56,11 @@ def _code(value: str) -> str:
     if code is None:
         raise ValueError(f"language must be a two-letter code such as en, not {shown(value)}")
     return code
+
+
+def _shortened(value: object) -> object:
+    """Cut a question at what one may hold: with its query generation off, Open WebUI sends the whole message."""
+    return value.strip()[:LONGEST] if isinstance(value, str) else value
 
 
 def _said(value: str) -> str:
@@ -75,18 +82,28 @@ Line = Annotated[
 ]
 Code = Annotated[str, AfterValidator(_code)]
 Date = Annotated[str, StringConstraints(max_length=40)]
+Ident = Annotated[str, Path(alias="id", description="The article's id, as in a hit.", examples=["mzxw6ytboi4dcnrq"])]
 
 
-class Asked(BaseModel):
-    """A question, and what an answer must satisfy."""
+def _nullable(schema: dict[str, Any]) -> None:
+    """Say in the schema of a body that null stands for what is left out."""
+    for name, one in schema["properties"].items():
+        if name not in schema["required"] and "anyOf" not in one:
+            rule = {keyword: one.pop(keyword) for keyword in tuple(one) if keyword not in DESCRIBING}
+            one["anyOf"] = [rule, {"type": "null"}]
 
-    model_config = ConfigDict(extra="forbid")
+
+class Wish(BaseModel):
+    """A question, and which articles may answer it."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra=_nullable)
 
     q: Line = Field(
-        description="The question, in the words of any language; nothing in it is query syntax.",
+        description="The question, in the words of any language. `source:reuters`, `after:2024-06-01`, "
+        "`before:2024-06` and `lang:en` in it narrow the answer further than the parameters do; passages must hold an "
+        '"exact phrase", and articles must not hold a -word or -"a phrase". All else means itself: no text is wrong.',
         examples=["what does Russia want from North Korea"],
     )
-    limit: int = Field(10, ge=1, le=MOST_HITS, description="Most hits.")
     after: Date | None = Field(
         None,
         description="Only articles published then or later: ISO 8601, a date or a date-time; a date means its start, "
@@ -106,31 +123,81 @@ class Asked(BaseModel):
         examples=["2024-06-18T10:00:00Z"],
     )
     source: Annotated[list[Name], BeforeValidator(_listed)] = Field(
-        default=[], max_length=MOST_NAMES, description="Only articles of these sources; may be repeated."
+        default=[],
+        max_length=MOST_NAMES,
+        description="Only articles of these sources, by name or site (reuters finds reuters.com); may be repeated.",
     )
     language: Annotated[list[Code], BeforeValidator(_listed)] = Field(
         default=[],
         max_length=MOST_NAMES,
         description="Only articles in these languages, each a two-letter code such as en; may be repeated.",
     )
-    freshness: Literal["auto", "off"] = Field(
-        "auto", description="Whether newer articles may rank higher. Accepted and checked; this version ignores it."
-    )
-    fold: bool = Field(
-        True,
-        description="Whether copies of one story become one hit. Accepted and checked; this version folds nothing.",
-    )
-    per_article: int = Field(1, ge=1, le=MOST_PASSAGES, description="Most passages of one article, each its own hit.")
-    max_tokens: int | None = Field(
-        None, ge=1, description="Stop when the passages would together exceed this many tokens of the model."
-    )
-    explain: bool = Field(False, description="Say in each hit's `why` how its score came about.")
 
     @model_validator(mode="before")
     @classmethod
     def _null_means_default(cls, given: object) -> object:
         """Chat tools that must name every parameter send null for those that they leave open."""
         return {name: value for name, value in given.items() if value is not None} if isinstance(given, dict) else given
+
+
+class Asked(Wish):
+    """A question, and what an answer must satisfy."""
+
+    limit: int = Field(10, ge=1, le=MOST_HITS, description="Most hits.")
+    period: Literal["auto", "off"] = Field(
+        "auto",
+        description="Whether a question that names a time (in March 2022, last week, since the election in 2020) finds "
+        "only what was published then; the answer's `period` says what was understood. `after` and `before` go first.",
+    )
+    freshness: Literal["auto", "off"] = Field(
+        "auto",
+        description="With auto, of what answers alike, what was published in the last weeks before `as_of` ranks "
+        "higher; more so where the question says latest or now, and not at all where it names a period.",
+    )
+    fold: bool = Field(
+        True,
+        description="Whether copies of one story (syndicated, re-titled, cut, lightly edited) become one hit, which "
+        "names the others that the question lets through in `also_in`.",
+    )
+    per_article: int = Field(1, ge=1, le=MOST_PASSAGES, description="Most passages of one article, each its own hit.")
+    max_tokens: int | None = Field(
+        None,
+        ge=1,
+        description="The best passages that have, with their titles, at most this many tokens together, by the "
+        "embedding model's tokenizer: one that does not fit, or repeats what was said, makes room for those after it. "
+        "With more room, raise `limit` and `per_article` too.",
+    )
+    explain: bool = Field(False, description="Say in each hit's `why` how its score came about.")
+    format: Literal["json", "anthropic"] = Field(
+        "json",
+        description="With anthropic, the answer is the hits alone, as a list of `search_result` blocks for Anthropic's "
+        "Messages API, one text block a sentence.",
+    )
+
+
+class StoryAsked(Wish):
+    """A question whose story is to be told."""
+
+    limit: int = Field(20, ge=1, le=MOST_HITS, description="Most days.")
+
+
+class BriefAsked(Wish):
+    """A question that is to be answered in quotations."""
+
+    limit: int = Field(12, ge=1, le=MOST_HITS, description="Most articles that are quoted.")
+    format: Literal["markdown", "json"] = Field("markdown", description="How the briefing is written.")
+
+
+class WebQuestion(BaseModel):
+    """What Open WebUI asks an external search provider; further fields, which another version may send, are ignored."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    query: Annotated[Text, StringConstraints(strip_whitespace=True, min_length=1), BeforeValidator(_shortened)] = Field(
+        description=f"The question; what is beyond its first {LONGEST:,} characters is ignored.",
+        examples=["what does Russia want from North Korea"],
+    )
+    count: int = Field(10, ge=1, description=f"Most results; more than {MOST_HITS} are never given.", examples=[5])
 
 
 class NewArticle(BaseModel):
@@ -197,13 +264,19 @@ def bound(name: str, said: str | None, *, end: bool) -> datetime | None:
 
 def window(around: str, length: int) -> tuple[int, int]:
     """Return the bounds of the window around a stretch of a text; raises BadInput when it does not lie in it."""
-    found = re.fullmatch(r"(\d{1,12})-(\d{1,12})", around, re.ASCII)
+    start, end = stretch("around", around, length)
+    return max(0, start - AROUND), min(length, end + AROUND)
+
+
+def stretch(name: str, said: str, length: int) -> tuple[int, int]:
+    """Return the bounds that a parameter names; raises BadInput when they are none of a text of this length."""
+    found = re.fullmatch(r"(\d{1,12})-(\d{1,12})", said, re.ASCII)
     if found is None:
-        raise BadInput("around must be START-END, two whole numbers", "such as around=1423-1790")
+        raise BadInput(f"{name} must be START-END, two whole numbers", f"such as {name}=1423-1790")
     start, end = int(found[1]), int(found[2])
     if not start < end <= length:
-        raise BadInput(f"around must lie within the text, from 0 to {length}, and begin before it ends")
-    return max(0, start - AROUND), min(length, end + AROUND)
+        raise BadInput(f"{name} must lie within the text, from 0 to {length}, and begin before it ends")
+    return start, end
 
 
 # ---------------------------------------------------------------------- how a refusal is worded

@@ -15,7 +15,7 @@ import shlex
 import signal
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
@@ -26,6 +26,8 @@ from searchsvc.faces.arguments import parser
 from searchsvc.settings import Settings
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from searchsvc.faces.terminal import Screen
     from searchsvc.indexing import Report
     from searchsvc.library import Library
@@ -45,7 +47,8 @@ def run(argv: Sequence[str]) -> int:
         if "watch" in chosen:
             chosen["watch"] = shlex.join(chosen["watch"])
         settings = replace(Settings.from_environment(), **chosen)
-        code = COMMANDS[given.command](Call(given, replace(settings, model=_text(settings.model))))
+        settings = replace(settings, model=_text(settings.model), rerank=_text(settings.rerank))
+        code = COMMANDS[given.command](Call(given, settings))
         sys.stdout.flush()
     except BrokenPipeError:
         # Whoever read the answer has had enough of it; Python itself must not stumble over the pipe at the end.
@@ -104,17 +107,13 @@ class Call:
 
 
 def _search(call: Call) -> int:
-    from searchsvc.dates import parse_bound
     from searchsvc.engines import Filter
     from searchsvc.faces import terminal, wire
     from searchsvc.questions import ask
 
     given = call.given
     question = _text(" ".join(given.question))
-    after, before, as_of = (
-        None if said is None else parse_bound(_text(said), end=end)
-        for said, end in ((given.after, False), (given.before, True), (given.as_of, True))
-    )
+    after, before, as_of = _bounds(call)
     code = DONE
     if not call.library.exists:
         # What cannot be asked shall not first cost the minutes of making an index.
@@ -131,10 +130,49 @@ def _search(call: Call) -> int:
         as_of=as_of,
         sources=map(_text, given.source),
         languages=map(_text, given.language),
+        freshness=given.freshness == "auto",
+        fold=not given.no_fold,
+        period=not given.no_period,
+        explain=given.explain,
     )
     value = wire.results_out(results, explain=given.explain)
     call.answer(value, lambda out: terminal.show_results(out, results, explain=given.explain))
     return code
+
+
+def _brief(call: Call) -> int:
+    from searchsvc.briefs import brief_markdown
+    from searchsvc.engines import Filter
+    from searchsvc.faces import wire
+    from searchsvc.questions import ask
+
+    given = call.given
+    question = _text(" ".join(given.question))
+    after, before, as_of = _bounds(call)
+    code = DONE
+    if not call.library.exists:
+        ask(question, limit=given.limit, allowed=Filter(after, before))
+        code = _build(call)
+    brief = call.library.brief(
+        question,
+        limit=given.limit,
+        after=after,
+        before=before,
+        as_of=as_of,
+        sources=map(_text, given.source),
+        languages=map(_text, given.language),
+    )
+    call.answer(wire.brief_out(brief), lambda out: out.print(brief_markdown(brief), end="", soft_wrap=True))
+    return code
+
+
+def _bounds(call: Call) -> "Iterator[datetime | None]":
+    """Yield what --after, --before and --as-of mean."""
+    from searchsvc.dates import parse_bound
+
+    given = call.given
+    for said, end in ((given.after, False), (given.before, True), (given.as_of, True)):
+        yield None if said is None else parse_bound(_text(said), end=end)
 
 
 def _build(call: Call) -> int:
@@ -212,6 +250,17 @@ def _serve(call: Call) -> int:
     return DONE
 
 
+def _mcp(call: Call) -> int:
+    import gc
+
+    gc.disable()  # a seventh of the time: of the thousands of objects that the import makes, none is let go
+    from searchsvc.faces.mcp.server import create_server
+
+    gc.enable()
+    create_server(lambda: call.library).run("stdio")
+    return DONE
+
+
 def _begin_indexing(call: Call) -> None:
     """Let whoever searches meanwhile go first, and stop when told to, at any moment: what was committed is safe."""
     if hasattr(os, "nice"):
@@ -237,12 +286,31 @@ def _status(call: Call) -> int:
 
 def _eval(call: Call) -> int:
     from searchsvc.evaluation import as_record, evaluate
-    from searchsvc.faces import terminal
+    from searchsvc.evaluation.runs import load, save
+    from searchsvc.faces import terminal, verdict
 
+    given = call.given
+    if given.save is not None and not given.save.absolute().parent.is_dir():
+        raise BadInput(f"there is no folder {given.save.parent} to save in")  # said before the questions are asked
+    against = None if given.against is None else load(given.against)
     with terminal.progress_on(call.messages) as progress:
-        evaluation = evaluate(call.given.folder, call.settings, announce=call.announce, progress=progress)
-    call.answer(as_record(evaluation), lambda out: terminal.show_evaluation(out, evaluation))
-    return DONE
+        evaluation = evaluate(
+            given.folder,
+            call.settings,
+            days_late=given.late,
+            freshness=given.freshness == "auto",
+            against=against,
+            floors=dict(given.floor),
+            announce=call.announce,
+            progress=progress,
+        )
+    record = as_record(evaluation)
+    if given.save is not None:
+        save(record, given.save)
+    call.answer(record, lambda out: verdict.show_evaluation(out, evaluation, by_question=against is not None))
+    for one in evaluation.missed:
+        _say(f"{one.name} is {one.mean:.4g}, below the floor of {one.floor:.4g}", WRONG)
+    return WRONG if evaluation.missed else DONE
 
 
 def _remove(call: Call) -> int:
@@ -278,11 +346,12 @@ def _rebuild(call: Call) -> int:
 
 def _backup(call: Call) -> int:
     from searchsvc.faces import terminal
+    from searchsvc.quoting import line
 
     file = call.given.file
     call.library.backup(file)
     size = file.stat().st_size
-    named = terminal.line(shlex.quote(str(file)), terminal.LONGEST_WHERE)
+    named = line(shlex.quote(str(file)), terminal.LONGEST_WHERE)
     said = f"{named} holds the whole index ({terminal.weighing(size)}); searchsvc restore {named} puts it back."
     call.answer({"file": str(file), "bytes": size}, lambda out: out.print(said, soft_wrap=True))
     return DONE
@@ -301,9 +370,11 @@ def _restore(call: Call) -> int:
 
 COMMANDS: dict[str, Callable[[Call], int]] = {
     "search": _search,
+    "brief": _brief,
     "index": _index,
     "watch": _watch,
     "serve": _serve,
+    "mcp": _mcp,
     "eval": _eval,
     "status": _status,
     "rm": _remove,
@@ -346,7 +417,8 @@ def _failed(fault: SearchsvcError | OSError, as_json: bool) -> int:
 
 
 def _say(message: str, code: int) -> int:
-    from searchsvc.faces.terminal import LONGEST_WHERE, line
+    from searchsvc.faces.terminal import LONGEST_WHERE
+    from searchsvc.quoting import line
 
     sys.stderr.write(f"searchsvc: {line(message, LONGEST_WHERE)}\n")
     return code

@@ -14,7 +14,8 @@ from fastapi import FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException as StarletteHTTPException
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from searchsvc.errors import (
@@ -172,10 +173,8 @@ def _again(body: bytes, receive: Receive) -> Receive:
 # ---------------------------------------------------------------------- how it says no
 
 
-class Json(Response):
+class Json(JSONResponse):
     """A JSON response, made without passing through pydantic; half characters become question marks."""
-
-    media_type = "application/json"
 
     def render(self, content: object) -> bytes:
         """Return the JSON text in UTF-8."""
@@ -197,6 +196,12 @@ def refused(error: SearchsvcError) -> Json:
         log.error("%s: %s", code, error.message)
     headers = {"Retry-After": "5"} if isinstance(error, Busy) else None
     return refusal(status, code, error.message, error.hint, headers)
+
+
+def _allowed(request: Request) -> str:
+    """Return the methods that a path takes; the framework names those of the first route alone."""
+    there = (route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE)
+    return ", ".join(sorted({method for route in there for method in getattr(route, "methods", None) or ()}))
 
 
 def add_refusals(app: FastAPI) -> None:
@@ -221,7 +226,8 @@ def add_refusals(app: FastAPI) -> None:
             message, hint = f"there is nothing at {request.url.path}", "GET /docs lists what can be asked"
         elif error.status_code == 405:
             message, hint = f"{request.url.path} does not take {request.method}", "GET /docs lists what can be asked"
-        return refusal(error.status_code, CODES.get(error.status_code, "refused"), message, hint, error.headers)
+        headers = {"Allow": _allowed(request)} if error.status_code == 405 else error.headers
+        return refusal(error.status_code, CODES.get(error.status_code, "refused"), message, hint, headers)
 
     @app.exception_handler(Exception)
     async def unexpected(request: Request, error: Exception) -> Response:

@@ -6,44 +6,38 @@ Articles, and the names of files, are other people's text: nothing of it is read
 may move the cursor, ring, recolour, or turn the reading direction around.
 """
 
-import re
 import shlex
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 from rich.console import Console
 from rich.text import Text
 
 from searchsvc.articles import Problem
+from searchsvc.catalogue import Entry
 from searchsvc.faces.wire import sentence_of
 from searchsvc.indexing import Progress, Report
 from searchsvc.library import Status
+from searchsvc.periods import Period
 from searchsvc.questions import Question
+from searchsvc.quoting import line, safe
 from searchsvc.scanning import Kept
 from searchsvc.searching import Hit, Results
 from searchsvc.verification import Verified
-
-if TYPE_CHECKING:
-    from searchsvc.evaluation import Evaluation
 
 WIDEST = 100  # columns; longer lines are hard to read
 INDENT = 4
 MOST_PROBLEMS = 20
 MOST_SOURCES = 5
+MOST_COPIES = 5
 LONGEST_PASSAGE = 2_500  # characters shown: a passage has few tokens, but a token can be a megabyte
-LONGEST_LINE = 300
 LONGEST_WHERE = 2_000  # URLs, keys and paths, which are of no use when cut
 EVERY = 10.0  # seconds between two lines about progress where there is no terminal
 
 UNITS = ((1e3, "KB"), (1e6, "MB"), (1e9, "GB"))
-
-UNSAFE = re.compile(
-    "[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\U000e0000-\U000e007f]"
-)
-ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x9b[0-?]*[ -/]*[@-~]|\x1b[\]P^_X][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b.?")
 
 # ---------------------------------------------------------------------- text
 
@@ -57,17 +51,6 @@ class Screen(Console):
     def on_broken_pipe(self) -> NoReturn:
         """Leave it to the program to end quietly."""
         raise BrokenPipeError
-
-
-def safe(text: str) -> str:
-    """Return a text of the same length, with characters that could do more than be read replaced."""
-    return UNSAFE.sub(lambda found: " " if found[0] in "\t\r\v\f" else "\ufffd", text)
-
-
-def line(text: str, longest: int = LONGEST_LINE) -> str:
-    """Return a text on one line, harmless and of at most `longest` characters."""
-    whole = safe(" ".join(ESCAPES.sub("", text[: 4 * longest]).split()))
-    return whole if len(whole) <= longest else whole[: longest - 1] + "…"
 
 
 def counted(number: int, noun: str) -> str:
@@ -139,8 +122,18 @@ def show_results(console: Console, results: Results, *, explain: bool = False) -
         console,
         Text(f"{passages}{counted(found, 'article')} found {among}" if found else f"nothing found {among}", "dim"),
     )
+    if results.is_doubtful and found:
+        put(console, Text(f"nothing convincing was found (confidence {results.confidence:.2f})", "yellow"))
+    if period := results.question.period:
+        put(console, Text(_read_as(period), "dim"))
     if not found and (reason := _narrowed(results)):
         put(console, Text(reason, "dim"))
+
+
+def _read_as(period: Period) -> str:
+    """Return what a question's words of time were taken for, and how to take that back."""
+    since = f"from {day(period.after)} " if period.after else ""
+    return f"only what was published {since}to {day(period.before)} (“{line(period.words)}”); any time: --no-period"
 
 
 def _show_hit(console: Console, hit: Hit, as_of: datetime, explain: bool) -> None:
@@ -156,11 +149,23 @@ def _show_hit(console: Console, hit: Hit, as_of: datetime, explain: bool) -> Non
     if revised is not None:
         newer = ", later than the moment asked for" if revised > as_of else ""
         put(console, Text(f"This text replaced an earlier one on {day(revised)}{newer}.", "dim"), indent=INDENT)
+    if hit.also_in:
+        put(console, Text(_also_in(hit.also_in), "dim"), indent=INDENT)
     if explain:
         put(console, Text(f"Why: {sentence_of(hit.why)}", "dim italic"), indent=INDENT)
     # Not wrapped: terminals make a link of a URL only where it stands in one piece.
     console.print(Text(" " * INDENT + line(entry.url or entry.key, LONGEST_WHERE), "dim"), soft_wrap=True)
     console.print()
+
+
+def _also_in(copies: Sequence[Entry]) -> str:
+    """Return where else a story stands, the earliest first; where the source is not known, by title or key."""
+    named = [
+        line(one.source or one.title or one.key, 100) + (f" ({day(one.published)})" if one.published else "")
+        for one in copies[:MOST_COPIES]
+    ]
+    more = f", and {len(copies) - MOST_COPIES:,} more" if len(copies) > MOST_COPIES else ""
+    return f"also in: {', '.join(named)}{more}"
 
 
 def _passage(hit: Hit, *, colour: bool) -> Text:
@@ -192,6 +197,8 @@ def _narrowed(results: Results) -> str:
         f"published on or before {day(allowed.before)}" if allowed.before else "",
         f"source {line(' or '.join(sorted(allowed.sources)))}" if allowed.sources else "",
         f"language {line(' or '.join(sorted(allowed.languages)))}" if allowed.languages else "",
+        *(f'"{line(phrase)}"' for phrase in allowed.phrases),
+        *(f'no "{line(phrase)}"' for phrase in allowed.excluded),
         f"at most {counted(question.max_tokens, 'token')}" if question.max_tokens is not None else "",
     ]
     kept = "; ".join(bound for bound in bounds if bound)
@@ -343,23 +350,9 @@ def show_status(console: Console, status: Status) -> None:
         ),
         "folder": line(status.index, LONGEST_WHERE),
     }
+    if status.reranker:
+        rows["reranker"] = line(status.reranker)
     if status.moving_to:
         rows["moving to"] = f"{line(status.moving_to)}; if that was interrupted, searchsvc rebuild with them goes on"
     for name, value in rows.items():
         put(console, Text(value), lead=Text(name.ljust(12), "dim"), indent=12)
-
-
-def show_evaluation(console: Console, evaluation: "Evaluation") -> None:
-    """Print each measure with its 95 % interval, and how it moved since the last run."""
-    moved = {one.name: one for one in evaluation.since_last or ()}
-    for one in evaluation.measures:
-        said = Text.assemble((f"{one.mean:.3f}", "bold"), (f"   {one.low:.3f} to {one.high:.3f}", "dim"))
-        if change := moved.get(one.name):
-            said.append(f"   {change.mean:+.3f} ({change.low:+.3f} to {change.high:+.3f}), ")
-            said.append(f"{len(change.better):,} up, {len(change.worse):,} down")
-        put(console, said, lead=Text(one.name.ljust(12), "dim"), indent=12)
-    size = f"{counted(evaluation.questions, 'question')} among {counted(evaluation.articles, 'article')}"
-    took = f"half of them in {evaluation.took_ms_p50:.0f} ms, 95 % in {evaluation.took_ms_p95:.0f} ms"
-    put(console, Text(f"{size}; {took}{'; changes are since the last run' if moved else ''}", "dim"))
-    if evaluation.unknown_articles:
-        put(console, Text(f"{counted(evaluation.unknown_articles, 'right article')} not in the corpus", "dim"))

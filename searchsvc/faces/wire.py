@@ -6,11 +6,15 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 
 from searchsvc.articles import Problem
+from searchsvc.briefs import Brief, Citation
 from searchsvc.catalogue import Entry, Job, Version
 from searchsvc.indexing import Report
 from searchsvc.library import Status
+from searchsvc.periods import Period
+from searchsvc.quotes import QuoteCheck
 from searchsvc.ranking import Ranked
 from searchsvc.searching import Hit, Results
+from searchsvc.timelines import Timeline
 from searchsvc.verification import Verified
 
 Json = dict[str, object]
@@ -24,7 +28,7 @@ def moment(value: datetime | None) -> str | None:
 def results_out(results: Results, *, explain: bool = False) -> Json:
     """Return the answer to a question."""
     return {
-        "query": results.question.text,
+        "query": results.question.typed,
         "as_of": moment(results.as_of.replace(microsecond=0)),
         "took_ms": round(results.took_ms, 2),
         "index": {
@@ -34,9 +38,20 @@ def results_out(results: Results, *, explain: bool = False) -> Json:
             "updated": moment(results.updated),
             "pending": results.pending,
         },
-        "period": {"after": None, "before": None, "words": None},
+        "period": period_out(results.question.period),
+        "confidence": None if results.confidence is None else round(results.confidence, 3),
+        "convincing": not results.is_doubtful,
+        "tokens": results.tokens,
         "hits": [hit_out(hit, results.as_of, explain=explain) for hit in results.hits],
     }
+
+
+def period_out(period: Period | None) -> Json:
+    """Return the time that the question names and the hits were published in; nulls where it names none."""
+    if period is None:
+        return {"after": None, "before": None, "words": None}
+    after = period.after and period.after.replace(microsecond=0)
+    return {"after": moment(after), "before": moment(period.before.replace(microsecond=0)), "words": period.words}
 
 
 def hit_out(hit: Hit, as_of: datetime, *, explain: bool) -> Json:
@@ -50,17 +65,33 @@ def hit_out(hit: Hit, as_of: datetime, *, explain: bool) -> Json:
         "passage": {"id": hit.passage_id, "text": hit.text, "start": hit.start, "end": hit.end},
         "answer": {"text": hit.answer_text, "start": start, "end": end},
         "highlights": [list(span) for span in hit.highlights],
-        "also_in": [],
+        "also_in": [also_in_out(entry) for entry in hit.also_in],
         "text_newer_than_as_of": revised is not None and revised > as_of,
         "why": why_out(hit.why) if explain else None,
     }
 
 
+def also_in_out(entry: Entry) -> Json:
+    """Return another copy of a hit's story."""
+    return {
+        "id": entry.id,
+        "key": entry.key,
+        "title": entry.title,
+        "source": entry.source,
+        "url": entry.url,
+        "published": moment(entry.published),
+    }
+
+
 def why_out(why: Ranked) -> Json:
-    """Return what each retriever gave; what both add is the score."""
+    """Return what each part of the ranking gave; what they add is the score."""
     return {
         "dense": {"rank": why.dense_rank or None, "cosine": round(why.cosine, 4), "adds": round(why.dense_adds, 4)},
         "lexical": {"rank": why.lexical_rank or None, "bm25": round(why.bm25, 4), "adds": round(why.lexical_adds, 4)},
+        "pairs": {"adds": round(why.pairs_adds, 4)},
+        "agreement": {"adds": round(why.agreement_adds, 4)},
+        "rerank": {"score": round(why.score - 1, 4), "adds": round(why.rerank_adds, 4)} if why.rerank_adds else None,
+        "freshness": {"recency": round(why.recency, 4), "adds": round(why.freshness_adds, 4)},
         "words": sentence_of(why),
     }
 
@@ -75,7 +106,16 @@ def sentence_of(why: Ranked) -> str:
         if why.lexical_rank
         else "it shares no telling word with the question",
     ]
-    return f"{parts[0]} and adds {why.dense_adds:.2f}; {parts[1]} and adds {why.lexical_adds:.2f}."
+    said = [f"{parts[0]} and adds {why.dense_adds:.2f}", f"{parts[1]} and adds {why.lexical_adds:.2f}"]
+    if why.pairs_adds:
+        said.append(f"words of the question side by side add {why.pairs_adds:.2f}")
+    if why.agreement_adds >= 0.005:
+        said.append(f"what its article says beside it adds {why.agreement_adds:.2f}")
+    if why.freshness_adds:
+        said.append(f"being recent adds {why.freshness_adds:.2f}")
+    if why.rerank_adds:
+        said.append(f"the reranker gives it {why.score - 1:.2f}, ahead of all that it did not read, and adds the rest")
+    return f"{'; '.join(said)}."
 
 
 def _nth(rank: int) -> str:
@@ -99,6 +139,67 @@ def article_out(entry: Entry, *, text: bool = False) -> Json:
         "revised": moment(entry.revised),
     }
     return {**fields, "text": entry.text} if text else fields
+
+
+def similar_out(ident: str, hits: Sequence[Hit], now: datetime) -> Json:
+    """Return the articles that are like one."""
+    return {"id": ident, "hits": [hit_out(hit, now, explain=False) for hit in hits]}
+
+
+def timeline_out(timeline: Timeline) -> Json:
+    """Return the story that a question asks for, by day."""
+    return {
+        **_head(timeline),
+        "days": [
+            {"date": day.date.isoformat(), "hit": hit_out(day.hit, timeline.as_of, explain=False)}
+            for day in timeline.days
+        ],
+    }
+
+
+def brief_out(brief: Brief) -> Json:
+    """Return a brief: its citations by day."""
+    return {
+        **_head(brief),
+        "days": [
+            {
+                "date": None if day.date is None else day.date.isoformat(),
+                "citations": [_citation_out(citation) for citation in day.citations],
+            }
+            for day in brief.days
+        ],
+    }
+
+
+def _head(told: Timeline | Brief) -> Json:
+    return {
+        "query": told.question,
+        "as_of": moment(told.as_of.replace(microsecond=0)),
+        "confidence": None if told.confidence is None else round(told.confidence, 3),
+        "convincing": told.convincing,
+    }
+
+
+def _citation_out(citation: Citation) -> Json:
+    return {
+        "number": citation.number,
+        "text": citation.text,
+        "start": citation.start,
+        "end": citation.end,
+        "article": article_out(citation.article),
+        "also_in": [also_in_out(entry) for entry in citation.also_in],
+    }
+
+
+def quote_check_out(checked: QuoteCheck) -> Json:
+    """Return whether a quote was found, and the true wording."""
+    article = checked.article
+    return {
+        "verdict": checked.verdict,
+        "similarity": round(checked.similarity, 1),
+        "wording": {"text": checked.text, "start": checked.start, "end": checked.end} if article else None,
+        "article": article_out(article) if article else None,
+    }
 
 
 def status_out(status: Status) -> Json:

@@ -37,8 +37,9 @@ def article_on(page: str, where: str, key: str) -> Iterator[Article | Problem]:
     if len(text) < _SHORTEST:
         raise Unreadable("no article text found in the page")
     published: datetime | None = None
+    known_from: str | None = None
     try:
-        published = _published(tree, found.date)
+        published, known_from = _published(tree, found.date)
     except ValueError as fault:
         yield Problem(where, f"the date {found.date!r} was left out: {fault}", lost=False)
     url = found.url if site_of(found.url) else None
@@ -50,7 +51,7 @@ def article_on(page: str, where: str, key: str) -> Iterator[Article | Problem]:
         source=found.sitename or site_of(url) or found.hostname or None,
         author=found.author or None,
         published=published,
-        published_from="meta" if published else None,
+        published_from=known_from,
         language=language_code(tree.get("lang") or tree.get("{http://www.w3.org/XML/1998/namespace}lang")),
     )
 
@@ -104,9 +105,11 @@ def _extracted(page: str) -> tuple[Any, Any]:
     return tree, found
 
 
-def _published(tree: Any, day: str | None) -> datetime | None:
-    """Return the date that was found, with the time of day where the page's metadata names it."""
+def _published(tree: Any, day: str | None) -> tuple[datetime | None, str | None]:
+    """Return the date that was found, and how it is known; with the time of day where the page's metadata names it."""
     found = parse_published(day)
+    if found is None or day is None:
+        return None, None
     said = [meta.get("content") for meta in tree.iter("meta") if meta.get("property") == "article:published_time"]
     for script in tree.iter("script"):
         if script.get("type") == "application/ld+json":
@@ -116,9 +119,12 @@ def _published(tree: Any, day: str | None) -> datetime | None:
             moment = parse_published(text)
         except ValueError:
             continue
-        if found and moment and abs(moment - found) <= timedelta(days=1, hours=14):
-            return moment
-    return found
+        if moment and abs(moment - found) <= timedelta(days=1, hours=14):
+            return moment, "meta"
+    if any(day in value for element in tree.iter("meta", "time", "abbr") for value in element.values()):
+        return found, "meta"
+    links = (link.get("href") or "" for link in tree.iter("link") if link.get("rel") == "canonical")
+    return found, "url" if any(re.sub(r"\D", "", day) in re.sub(r"\D", "", link) for link in links) else "text"
 
 
 def _text(body: Any, title: str) -> str:

@@ -15,7 +15,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from searchsvc import SearchsvcError, Settings
-from searchsvc.evaluation import Evaluation, as_record, compare, evaluate
+from searchsvc.evaluation import Evaluation, as_record, evaluate
+from searchsvc.evaluation.comparison import compare
 from searchsvc.indexing import Report
 
 
@@ -34,18 +35,18 @@ def main() -> None:
     if options.json:
         for size, one in found.items():
             record = as_record(one)
-            del record["values"], record["since_last"]
-            differences = [asdict(difference) for difference in compare(dict(first.values), dict(one.values))]
+            del record["outcomes"], record["against"]
+            differences = [asdict(difference) for difference in compare(first.run, one.run).differences]
             print(json.dumps({"passage_tokens": size} | record | {"since_first": differences}))
         return
     names = [measure.name for measure in first.measures]
     print(f"{'tokens':>6}{'passages':>10}{'p50 ms':>8}" + "".join(f"{name:>22}" for name in names) + "  nDCG@10 moved")
     for size, one in found.items():
         measures = "".join(f"{f'{m.mean:.3f} [{m.low:.3f}, {m.high:.3f}]':>22}" for m in one.measures)
-        moved = compare(dict(first.values), dict(one.values))[0]
+        moved = compare(first.run, one.run).differences[0]
         print(
             f"{size:>6}{one.passages:>10}{one.took_ms_p50:>8.1f}{measures}  {moved.mean:+.3f} "
-            f"[{moved.low:+.3f}, {moved.high:+.3f}], {len(moved.better)} better, {len(moved.worse)} worse"
+            f"[{moved.low:+.3f}, {moved.high:+.3f}], {moved.better} better, {moved.worse} worse"
         )
 
 

@@ -178,7 +178,8 @@ def tell(**facts: object) -> None:
 def main() -> None:
     embedder = conftest.BagOfWords()
     library.load = lambda *_, **__: embedder
-    Drafter(embedder, 160).draft(Article("warm", "Warm", "So that no job has to load what this takes."), "", None)
+    warm = Article("warm", "Warm", "So that no job has to load what this takes.")
+    Drafter(embedder, 160).draft(warm, "", None, lambda _: frozenset())
     # Small, so that a few articles take every path.
     indexing.BATCH, moving.AT_ONCE, dense.FRESH_MOST, dense.FRESH_SHARE = 6, 3, 6, 0.0
     library.DEAD_SHARE, library.DEAD_BYTES = 0.0, 0

@@ -6,7 +6,7 @@ any other process only reads them, and what they lack yet it reads from the cata
 
 import shutil
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -45,12 +45,17 @@ class LocalSnapshot:
     def dense(self, vector: Vectors, k: int, allowed: Filter) -> Candidates:
         """Return the k passages nearest to a unit vector (dimension,), with their cosines."""
         allowed = self._needed(allowed)
-        let = mask(self.mapped.columns, allowed)
+        holding = self.words.rows(allowed.phrases) if allowed.phrases else None
+        excluded = self.words.articles(allowed.excluded) if allowed.excluded else None
+        let = mask(self.mapped.columns, allowed, holding, excluded)
         if self.dead.any():
             let = ~self.dead if let is None else let & ~self.dead
         found = [
             (part.columns[positions], scores)
-            for part, bits in ((self.mapped, let), (self.fresh, mask(self.fresh.columns, allowed)))
+            for part, bits in (
+                (self.mapped, let),
+                (self.fresh, mask(self.fresh.columns, allowed, holding, excluded)),
+            )
             for positions, scores in [part.search(vector, k, bits)]
         ]
         columns = np.concatenate([columns for columns, _ in found])
@@ -58,9 +63,21 @@ class LocalSnapshot:
         best = np.argsort(-scores, kind="stable")[:k]
         return Candidates(columns["row"][best], columns["article"][best], scores[best])
 
-    def lexical(self, words: Sequence[str], k: int, allowed: Filter) -> Candidates:
-        """Return the k passages that hold most of these words, with their BM25 scores."""
-        return self.words.search(words, k, self._needed(allowed))
+    def lexical(
+        self, words: Sequence[str], k: int, allowed: Filter, pairs: Mapping[tuple[str, str], float] | None = None
+    ) -> Candidates:
+        """Return the k passages that hold most of these words, and of these pairs side by side, with BM25 scores."""
+        return self.words.search(words, k, self._needed(allowed), pairs or {})
+
+    def published(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Return when passages, given by ascending row, were published, in microseconds since 1970; which are dated."""
+        found = np.full(len(rows), UNDATED)
+        for part in (self.mapped, self.fresh):
+            there = part.columns["row"]
+            if len(there):
+                at = np.minimum(np.searchsorted(there, rows), len(there) - 1)
+                found = np.where(there[at] == rows, part.columns["published"][at], found)
+        return found, found != UNDATED
 
     def frequencies(self, words: Sequence[str]) -> list[int]:
         """Return in how many passages each word stands."""

@@ -8,17 +8,13 @@ from numpy.typing import NDArray
 
 from searchsvc.catalogue import Rows, to_microseconds
 from searchsvc.engines import Filter
+from searchsvc.sources import label
 
 UNDATED = np.iinfo(np.int64).min
 
 COLUMNS = np.dtype([("row", "<i8"), ("article", "<i8"), ("published", "<i8"), ("source", "<i8"), ("language", "<i8")])
 
 Columns = NDArray[np.void]
-
-
-def label(name: str) -> str:
-    """Return a source or language as it is compared: without case and without `www.`."""
-    return name.casefold().removeprefix("www.")
 
 
 def code(name: str | None) -> int:
@@ -42,8 +38,16 @@ def columns_of(rows: Rows, known: Mapping[int, tuple[int | None, str | None, str
     return columns
 
 
-def mask(columns: Columns, allowed: Filter) -> NDArray[np.bool_] | None:
-    """Return which passages a filter lets through, or None where it lets all through."""
+def mask(
+    columns: Columns,
+    allowed: Filter,
+    holding: NDArray[np.int64] | None = None,
+    excluded: NDArray[np.int64] | None = None,
+) -> NDArray[np.bool_] | None:
+    """Return which passages a filter lets through, or None where it lets all through.
+
+    `holding`: the rows of the passages that hold its phrases; `excluded`: those of the articles that it excludes.
+    """
     parts: list[NDArray[np.bool_]] = []
     published = columns["published"]
     if allowed.after is not None:
@@ -55,4 +59,8 @@ def mask(columns: Columns, allowed: Filter) -> NDArray[np.bool_] | None:
     for name, wanted in (("source", allowed.sources), ("language", allowed.languages)):
         if wanted:
             parts.append(np.isin(columns[name], [code(one) for one in wanted]))
+    if holding is not None:
+        parts.append(np.isin(columns["row"], holding))
+    if excluded is not None:
+        parts.append(np.isin(columns["article"], excluded, invert=True))
     return np.logical_and.reduce(parts) if parts else None

@@ -1,4 +1,4 @@
-"""The lexical index: tantivy, BM25 over title and text as one field.
+"""The lexical index: tantivy, BM25 over title and text as one field, phrases over both as they are spelt.
 
     lexical-NUMBER/     tantivy's files
     lexical.json        which folder is in force, the last change that it holds, and what its files must look like
@@ -10,7 +10,7 @@ is put in. What is made anew is made in a folder beside the old one.
 
 import json
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,17 +20,18 @@ from numpy.typing import NDArray
 from searchsvc.catalogue import Catalogue, Space, to_microseconds
 from searchsvc.engines import Candidates, Filter
 from searchsvc.engines.local import ledger
-from searchsvc.engines.local.columns import label
 from searchsvc.errors import DamagedIndex, Unwritable
-from searchsvc.words import analyzer
+from searchsvc.sources import label
+from searchsvc.words import analyzer, composed, spelling, spelt
 
 if TYPE_CHECKING:
     import tantivy
 
-FORMAT = 2
+FORMAT = 3
 LEDGER = "lexical.json"
 META = "meta.json"  # tantivy's own list of what is in force
 ANALYZER = "news"
+SPELLING = "spelling"
 HEAP = 64 << 20
 DELETE_AT_ONCE = 1_000  # articles
 
@@ -51,7 +52,7 @@ class Lexical:
             self._index = tantivy.Index.open(str(self._home))
         except (OSError, ValueError) as error:
             raise DamagedIndex(f"the lexical index cannot be read: {error}") from error
-        self._index.register_tokenizer(ANALYZER, analyzer())
+        self._register()
 
     @classmethod
     def make(cls, folder: Path, catalogue: Catalogue, space: Space) -> "Lexical":
@@ -67,7 +68,7 @@ class Lexical:
             made._index = tantivy.Index(_schema(), str(home))
         except (OSError, ValueError) as error:
             raise _unwritable(error) from error
-        made._index.register_tokenizer(ANALYZER, analyzer())
+        made._register()
         upto = catalogue.generation()
         added, _ = catalogue.changes(0, upto)
         made._write((), added, catalogue, space, upto)
@@ -116,6 +117,10 @@ class Lexical:
             return LexicalSnapshot(self._index.searcher(), self._index.schema)
         except (OSError, ValueError) as error:
             raise DamagedIndex(f"the lexical index cannot be read: {error}") from error
+
+    def _register(self) -> None:
+        self._index.register_tokenizer(ANALYZER, analyzer())
+        self._index.register_tokenizer(SPELLING, spelling())
 
     def _write(
         self, gone: Sequence[int], added: Iterable[int], catalogue: Catalogue, space: Space, generation: int
@@ -193,19 +198,34 @@ class LexicalSnapshot:
         """How many passages are in it."""
         return int(self._searcher.num_docs)
 
-    def rows(self) -> NDArray[np.int64]:
-        """Return the rows of all its passages, ascending."""
-        from tantivy import Query
+    def rows(self, phrases: Sequence[str] = ()) -> NDArray[np.int64]:
+        """Return the rows of the passages in which, or in whose titles, all of these phrases stand, ascending."""
+        from tantivy import Occur, Query
 
-        most = max(1, self.passages)
-        found = self._searcher.search(Query.all_query(), most, count=False).hits
-        return np.sort(np.array(self._searcher.fast_field_values("row", [place for _, place in found]), np.int64))
+        wanted = [(Occur.Must, query) for query in self._phrases(phrases)]
+        return self._values("row", Query.boolean_query(wanted) if wanted else Query.all_query())
 
-    def search(self, words: Sequence[str], k: int, allowed: Filter) -> Candidates:
-        """Return the k passages with the best BM25 scores for these words, of those that a filter lets through."""
+    def articles(self, phrases: Sequence[str]) -> NDArray[np.int64]:
+        """Return the rows of the articles in which any of these phrases stands, ascending."""
+        from tantivy import Occur, Query
+
+        wanted = [(Occur.Should, query) for query in self._phrases(phrases)]
+        return np.unique(self._values("article", Query.boolean_query(wanted)))
+
+    def search(
+        self, words: Sequence[str], k: int, allowed: Filter, pairs: Mapping[tuple[str, str], float]
+    ) -> Candidates:
+        """Return the k passages with the best BM25 scores, of those that a filter lets through.
+
+        The score is that of the words, and so much of that of each pair of them that stands side by side.
+        """
         from tantivy import Occur, Query
 
         terms = [(Occur.Should, Query.term_query(self._schema, "body", word)) for word in words]
+        terms += [
+            (Occur.Should, Query.boost_query(Query.phrase_query(self._schema, "body", list(pair)), boost))
+            for pair, boost in pairs.items()
+        ]
         if not terms or not self._searcher.num_docs:
             return Candidates(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
         query = Query.boolean_query([(Occur.Must, Query.boolean_query(terms)), *self._clauses(allowed)])
@@ -220,6 +240,25 @@ class LexicalSnapshot:
     def frequencies(self, words: Sequence[str]) -> list[int]:
         """Return in how many passages each word stands; those taken out count until tantivy merges their files."""
         return [self._searcher.doc_freq("body", word) for word in words]
+
+    def _values(self, field: str, query: "tantivy.Query") -> NDArray[np.int64]:
+        """Return a number of every passage that a query finds, ascending."""
+        from tantivy import Query
+
+        found = self._searcher.search(Query.const_score_query(query, 0.0), max(1, self.passages), count=False).hits
+        return np.sort(np.array(self._searcher.fast_field_values(field, [place for _, place in found]), np.int64))
+
+    def _phrases(self, phrases: Sequence[str]) -> list["tantivy.Query"]:
+        """Return what finds each of the phrases; one without a word says nothing."""
+        from tantivy import Query
+
+        return [
+            Query.phrase_query(self._schema, "spelt", words)
+            if len(words) > 1
+            else Query.term_query(self._schema, "spelt", words[0])
+            for words in map(spelt, phrases)
+            if words
+        ]
 
     def _clauses(self, allowed: Filter) -> list[tuple["tantivy.Occur", "tantivy.Query"]]:
         from tantivy import FieldType, Occur, Query
@@ -238,6 +277,10 @@ class LexicalSnapshot:
             if wanted:
                 one_of = Query.term_set_query(self._schema, field, [label(name) for name in wanted])
                 clauses.append((Occur.Must, Query.const_score_query(one_of, 0.0)))
+        clauses += [(Occur.Must, Query.const_score_query(one, 0.0)) for one in self._phrases(allowed.phrases)]
+        if allowed.excluded:
+            gone = self.articles(allowed.excluded).tolist()
+            clauses.append((Occur.MustNot, Query.term_set_query(self._schema, "article", gone)))
         return clauses
 
 
@@ -253,8 +296,10 @@ def _documents(articles: Iterable[int], catalogue: Catalogue, space: Space) -> I
         if entry.published is not None:
             facts["published"] = to_microseconds(entry.published)
         for found in catalogue.passages_of(article, space.row):
-            body = f"{entry.title}\n{entry.text[found.passage.start : found.passage.end]}"
-            yield facts | {"row": found.row, "body": body}
+            text = entry.text[found.passage.start : found.passage.end]
+            # Two values, so that no phrase begins in the title and ends in the text.
+            spelt_parts = [composed(entry.title), composed(text)]
+            yield facts | {"row": found.row, "body": f"{entry.title}\n{text}", "spelt": spelt_parts}
 
 
 def _meta(home: Path) -> dict[str, Any]:
@@ -317,6 +362,7 @@ def _schema() -> "tantivy.Schema":
         .add_unsigned_field("row", fast=True)
         .add_unsigned_field("article", indexed=True, fast=True)
         .add_text_field("body", tokenizer_name=ANALYZER)
+        .add_text_field("spelt", tokenizer_name=SPELLING)
         .add_integer_field("published", indexed=True, fast=True)
         .add_text_field("source", tokenizer_name="raw", index_option="basic")
         .add_text_field("language", tokenizer_name="raw", index_option="basic")

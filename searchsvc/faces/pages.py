@@ -1,0 +1,142 @@
+"""A page: what a person reads in a browser, the search and an article; made here whole, without scripts.
+
+What articles say is escaped by jinja2 everywhere, and the policy that each page carries lets nothing else be loaded.
+"""
+
+import base64
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Annotated, Any
+
+from fastapi import Depends, FastAPI, Query
+from fastapi.params import Depends as Dependency
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from starlette.responses import HTMLResponse, Response
+
+from searchsvc.catalogue import Entry
+from searchsvc.errors import SearchsvcError
+from searchsvc.faces.asked import Ident, Only, bound, stretch
+from searchsvc.faces.limits import KINDS
+from searchsvc.library import Library
+from searchsvc.passages import Span
+from searchsvc.quoting import link
+from searchsvc.searching import Hit, Results
+
+TEMPLATES = Environment(
+    loader=PackageLoader("searchsvc.faces"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+STYLE = TEMPLATES.get_template("style.css").render().strip()
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; "
+    f"style-src 'sha256-{base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()}'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A part of a paragraph; `first` is the one with which what is marked begins."""
+
+    text: str
+    marked: bool
+    first: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What was typed into the form of the search page."""
+
+    q: str
+    after: str
+    before: str
+    source: str
+
+
+def paragraphs(text: str, span: Span, mark: Span) -> list[list[Piece]]:
+    """Return the paragraphs of a span of a text, each cut where what is marked begins and ends."""
+    return [list(_pieces(text, one, mark)) for one in _paragraphs(text, *span)]
+
+
+def _paragraphs(text: str, start: int, end: int) -> Iterator[Span]:
+    while start < end:
+        stop = text.find("\n\n", start, end)
+        stop = end if stop < 0 else stop
+        if stop > start:
+            yield start, stop
+        start = stop + 2
+
+
+def _pieces(text: str, span: Span, mark: Span) -> Iterator[Piece]:
+    (start, end), (first, last) = span, mark
+    cuts = sorted({start, end, min(max(first, start), end), min(max(last, start), end)})
+    for a, b in pairwise(cuts):
+        marked = first <= a < last
+        yield Piece(text[a:b], marked, marked and a == first)
+
+
+def add_pages(app: FastAPI, library: Library, turn: Dependency) -> None:
+    """Add the pages for people; `turn` bounds how many searches run at once."""
+
+    @app.get("/", include_in_schema=False, dependencies=[Depends(Only("q", "after", "before", "source")), turn])
+    def search_page(q: str = "", after: str = "", before: str = "", source: str = "") -> Response:
+        """Show the form, and what it found."""
+        asked = Wanted(q.strip(), after.strip(), before.strip(), source.strip())
+        results, error = None, None
+        try:
+            results = _found(library, asked) if asked.q else None
+        except SearchsvcError as fault:
+            error = fault
+        status = 200 if error is None else KINDS[type(error)][0]
+        hits = [_shown(hit) for hit in results.hits] if results else []
+        return _page("search.html", status, asked=asked, results=results, hits=hits, error=error)
+
+    @app.get("/read/{id}", include_in_schema=False, dependencies=[Depends(Only("mark"))])
+    def article_page(ident: Ident, mark: Annotated[str | None, Query()] = None) -> Response:
+        """Show an article, with a stretch of it marked."""
+        article = library.article(ident)
+        whole = (0, len(article.text))
+        marked = (0, 0) if mark is None else stretch("mark", mark, len(article.text))
+        text = paragraphs(article.text, whole, marked)
+        return _page("article.html", 200, article=article, text=text, facts=_facts(article), link=link(article.url))
+
+
+def _page(template: str, status: int, **shown: Any) -> Response:
+    made = TEMPLATES.get_template(template).render(style=Markup(STYLE), **shown)  # noqa: S704, our own style
+    return HTMLResponse(made.encode("utf-8", "replace"), status, HEADERS)
+
+
+def _found(library: Library, asked: Wanted) -> Results:
+    return library.search(
+        asked.q,
+        after=bound("after", asked.after or None, end=False),
+        before=bound("before", asked.before or None, end=True),
+        sources=[asked.source] if asked.source else [],
+    )
+
+
+def _shown(hit: Hit) -> dict[str, object]:
+    start, end = hit.answer
+    return {
+        "article": hit.article,
+        "page": f"/read/{hit.article.id}?mark={start}-{end}#mark",
+        "text": paragraphs(hit.article.text, (hit.start, hit.end), hit.answer),
+        "facts": _facts(hit.article),
+        "link": link(hit.article.url),
+        "also_in": [one.source or one.title for one in hit.also_in],
+    }
+
+
+def _facts(article: Entry) -> str:
+    """Return who published an article, who wrote it, and when."""
+    published = article.published
+    date = f"{published.day} {published:%B} {published.year}" if published else None
+    return " · ".join(filter(None, (article.source, article.author, date)))

@@ -1,0 +1,63 @@
+"""Folding: articles that tell the same story are found, and recorded as its copies.
+
+    put in force ── unfolded ── bands ──► articles that share some ── read, compared ──► stories
+
+Whatever is put in force counts as unfolded in the same transaction, and is folded within the same turn. So is, in the
+turns that follow, what a kill or an older version of the catalogue left, and a story that lost a copy.
+"""
+
+from collections.abc import Callable
+from functools import lru_cache
+
+from searchsvc.catalogue import Catalogue, Entry, Writer
+from searchsvc.stories import MAKING, Likeness, Telling, bands, likeness, parted
+
+AT_ONCE = 1_000  # articles in one transaction
+MOST_ALIKE = 50  # articles of one band that are looked at
+MOST_READ = 20  # articles that one is compared with, those that share most bands
+MOST_PARTED = 50  # copies of the stories that one article joins, which are all compared with each other
+KEPT = 100  # texts kept in memory
+
+Told = Callable[[int], Telling]
+
+
+def is_due(catalogue: Catalogue) -> bool:
+    """Say whether some articles are unfolded."""
+    return catalogue.making_of_bands() != MAKING or bool(catalogue.unfolded(1))
+
+
+def fold(catalogue: Catalogue) -> None:
+    """Look for copies of what is unfolded, of a thousand articles at most; only the one writer calls this."""
+    if catalogue.making_of_bands() != MAKING:
+        with catalogue.writing() as writer:
+            writer.unfold_all(MAKING)
+    entries = catalogue.unfolded(AT_ONCE)
+    if not entries:
+        return
+    told = lru_cache(KEPT)(lambda row: _telling(catalogue.articles([row])[row]))
+    with catalogue.writing() as writer:
+        for entry in entries:
+            _fold(entry, told, catalogue, writer)
+
+
+def _fold(entry: Entry, told: Told, catalogue: Catalogue, writer: Writer) -> None:
+    mine = _telling(entry)
+    common = bands(mine)
+    alike = [row for row in catalogue.alike(common, MOST_ALIKE) if row != entry.row][:MOST_READ]
+    how = {row: likeness(mine, told(row)) for row in alike}
+    joined = {catalogue.story(row): row for row in alike if how[row] is Likeness.COPIES}
+    kept_apart = {catalogue.story(row) for row in alike if how[row] is Likeness.VERSIONS}
+    members = [entry.row, *joined.values()]
+    if len(joined) > 1 or not kept_apart.isdisjoint(joined):
+        members += [copy for row in joined.values() for copy in catalogue.copies(row)][:MOST_PARTED]
+        members = list(dict.fromkeys(members))
+        for part in parted([told(row) for row in members]):
+            rows = [members[place] for place in part]
+            writer.set_story(rows, min(rows))
+    elif joined:
+        writer.set_story(members, *joined)
+    writer.set_bands(entry.row, common)
+
+
+def _telling(entry: Entry) -> Telling:
+    return Telling(entry.title, entry.text, entry.source, entry.published)
