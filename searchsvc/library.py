@@ -133,8 +133,8 @@ class Library:
     ) -> Results:
         """Answer a question with the best passages of the best `limit` articles.
 
-        `after` and `before` (inclusive) bound the date of publication; nothing known to be published later than
-        `as_of` (default: now) is found; hits end where their passages would exceed `max_tokens`. A source may be named
+        `after` and `before` (inclusive) bound the date of publication; nothing known to be published later than `as_of`
+        (default: now) is found; hits have, titles counted, at most `max_tokens` (see `fitting`). A source may be named
         as people do (see `sources`); operators in the question (see `operators`) narrow all this further. Copies of one
         story are one hit, and one of the `limit`, unless `fold` is off. Where no bounds are given and the question
         names a period (see `periods`), only what was published in it is found, or at any time where nothing was; the

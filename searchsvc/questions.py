@@ -66,7 +66,7 @@ def ask(
     period: bool = True,
     explain: bool = False,
 ) -> Question:
-    """Return a question; `max_tokens` bounds all passages shown together, `fold` makes copies of one story one hit.
+    """Return a question; `max_tokens` bounds what is shown, titles counted, `fold` makes copies of one story one hit.
 
     Operators in the text narrow what `allowed` lets through: to the narrower bounds, and to those of its sources and
     languages that are typed. Anything else in it means itself; with `period`, a time that it names is the filter's,

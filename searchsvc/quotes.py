@@ -28,8 +28,8 @@ Verdict = Literal["exact", "near", "not_found"]
 KINDS = {"'": "‘’‚‛′´`", '"': "“”„‟″«»＂", "-": "‐‑‒–—―−﹘－"}
 SAME = {ord(other): one for one, others in KINDS.items() for other in others} | {ord("…"): "..."}
 ENCLOSING = " \"'.,;:"
-WORD = re.compile(r"\w+(?:['-]\w+|[.,]\d+)*")
-DASH = re.compile(" ?-+ ?")
+WORD = re.compile(r"(?:-(?=\d))?\w+(?:'\w+|[.,]\d+)*")
+DASH = re.compile(" ?-[ -]*")
 SPACE = re.compile(r"\s+")
 
 
@@ -55,26 +55,26 @@ class QuoteCheck:
 
 def folded(text: str) -> str:
     """Return a text in small letters, with one kind of quotation marks, dashes and white space."""
-    return SPACE.sub(" ", INVISIBLE.sub("", text).translate(SAME).casefold()).lstrip(" ")
+    return DASH.sub("-", SPACE.sub(" ", INVISIBLE.sub("", text).translate(SAME).casefold()).lstrip(" "))
 
 
 def places(text: str) -> list[int]:
     """Return where in a text each character of what is `folded` of it stands."""
-    found: list[int] = []
-    spaced = True
+    letters, found = "", list[int]()
     for place, one in enumerate(text):
-        if INVISIBLE.match(one) or (spaced and one.isspace()):
-            continue
-        spaced = one.isspace()
-        found += [place] * len(one.translate(SAME).casefold())
-    return found
+        if not INVISIBLE.match(one) and not (one.isspace() and letters[-1:] in {"", " "}):
+            kept = " " if one.isspace() else one.translate(SAME).casefold()
+            letters += kept
+            found += [place] * len(kept)
+    gone = {at for dash in DASH.finditer(letters) for at in range(dash.start() + 1, dash.end())}
+    return [place for at, place in enumerate(found) if at not in gone]
 
 
 def wording(quote: str) -> str:
     """Return a quote as it is looked for; raises BadInput where it holds no word or is too long."""
     if len(quote) > LONGEST:
         raise BadInput(f"the quote has {len(quote):,} characters; at most {LONGEST:,} are allowed")
-    kept = DASH.sub("-", folded(quote)).strip(ENCLOSING)
+    kept = folded(quote).strip(ENCLOSING)
     if not WORD.search(kept):
         raise BadInput("the quote holds no word", "give the sentence as it is quoted")
     return kept
@@ -100,10 +100,9 @@ def check(quote: str, articles: Iterable[Entry]) -> QuoteCheck:
 
 def _exactly(wanted: str, text: str) -> tuple[int, int] | None:
     """Return where the wanted words stand as they are, none of them a part of a longer word or number."""
-    before = (r"(?<!\w)(?<!\w')" + r"(?<!\d[.,])(?<!\s-)" * wanted[0].isdigit()) * wanted[0].isalnum()
+    before = (r"(?<!\w)(?<!\w')" + r"(?<!\d[.,])(?<!-)" * wanted[0].isdigit()) * wanted[0].isalnum()
     after = (r"(?!\w)(?!'\w)" + r"(?![.,]\d)" * wanted[-1].isdigit()) * wanted[-1].isalnum()
-    words = DASH.pattern.join(map(re.escape, wanted.split("-")))
-    found = re.search(before + words + after, text)
+    found = re.search(before + re.escape(wanted) + after, text)
     return None if found is None else found.span()
 
 

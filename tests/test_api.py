@@ -302,7 +302,8 @@ def test_filters_let_in_what_they_say(client: httpx.Client, sushi: str, conditio
     [
         ("in March 2024", {}, True, ("2024-03-01T00:00:00Z", "2024-03-31T23:59:59Z", "in March 2024")),
         ("before 2025", {}, True, (None, "2024-12-31T23:59:59Z", "before 2025")),
-        ("this week", {"as_of": "2024-03-09"}, True, ("2024-03-02T00:00:00Z", "2024-03-09T23:59:59Z", "this week")),
+        ("yesterday", {"as_of": "2024-03-05"}, True, ("2024-03-04T00:00:00Z", "2024-03-05T23:59:59Z", "yesterday")),
+        ("this week", {"as_of": "2024-03-09"}, True, (None, None, None)),  # freshness leans that way
         ("in March 2023", {}, True, (None, None, None)),  # nothing was published then
         ("in March 2024", {"period": "off"}, True, (None, None, None)),
         ("in March 2023", {"after": "2024-03-05"}, False, (None, None, None)),
@@ -714,6 +715,12 @@ def test_the_document_names_every_operation_and_parameter(client: httpx.Client) 
         ("/reindex", "post"): "reindex",
         ("/jobs/{id}", "get"): "get_job",
         ("/status", "get"): "status",
+        ("/articles/{id}/similar", "get"): "similar_articles",
+        ("/brief", "get"): "brief",
+        ("/timeline", "get"): "timeline",
+        ("/verify_quote", "get"): "verify_quote",
+        ("/tools/openai.json", "get"): "openai_tools",
+        ("/websearch", "post"): "websearch",
     }
     parameters = {one["name"]: one for one in document["paths"]["/search"]["get"]["parameters"]}
     assert set(parameters) == {

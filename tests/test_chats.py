@@ -200,7 +200,7 @@ def strictly(schema: dict[str, object], path: str) -> None:
 def test_the_function_tools_are_strict(client: httpx.Client) -> None:
     tools = client.get("/tools/openai.json").json()
     document = client.get("/openapi.json").json()
-    assert [tool["name"] for tool in tools][:2] == ["search_news", "fetch_article"]
+    assert [tool["name"] for tool in tools] == ["search_news", "fetch_article", "similar", "timeline", "verify_quote"]
     routes = {f"{method.upper()} {path}" for path, methods in document["paths"].items() for method in methods}
     for tool in tools:
         assert list(tool) == ["type", "name", "description", "parameters", "strict"]
@@ -242,9 +242,30 @@ def test_a_choice_that_may_be_left_out_has_null_among_its_values() -> None:
     operation = {"operationId": "similar_articles", "description": "Find.", "parameters": [ident, choice]}
     (tool,) = functions({"paths": {"/x/{id}": {"get": operation}}})
     assert tool["parameters"]["properties"] == {
-        "id": {"description": "", "type": "string"},
+        "id": {"description": "", "type": "string", "pattern": "^[a-z2-7]{16}$"},
         "limit": {"description": "Null: a.", "type": ["string", "null"], "enum": ["a", "b", None]},
     }
+
+
+def called(client: httpx.Client, name: str, **given: object) -> httpx.Response:
+    """Call a tool as README says: by the route in its description, with the arguments that are not null."""
+    (tool,) = [one for one in client.get("/tools/openai.json").json() if one["name"] == name]
+    arguments = dict.fromkeys(tool["parameters"]["required"]) | given
+    Draft202012Validator(tool["parameters"]).validate(arguments)
+    route = re.search(r"Served by GET (\S+) ", tool["description"])[1]  # type: ignore[index]
+    path = route.format(**arguments)
+    return client.get(path, params={k: v for k, v in arguments.items() if v is not None and f"{{{k}}}" not in route})
+
+
+def test_each_function_tool_can_be_called(client: httpx.Client) -> None:
+    (hit,) = called(client, "search_news", q=QUESTION, limit=1, source=["tokyo daily"], max_tokens=500).json()["hits"]
+    assert hit["answer"]["text"] == "Sushi chefs in Tokyo serve tuna grown in laboratories."
+    ident = hit["article"]["id"]
+    assert called(client, "fetch_article", id=ident, around="0-5").json()["text"] == TUNA["text"]
+    assert called(client, "similar", id=ident, limit=1).status_code == 200
+    (day,) = called(client, "timeline", q="grain talks in Geneva", after="2024-06-01").json()["days"]
+    assert day["date"] == "2024-06-18"
+    assert called(client, "verify_quote", quote="Nothing was signed.").json()["verdict"] == "exact"
 
 
 NULLABLE_DATE = st.none() | st.dates().map(str)

@@ -186,7 +186,9 @@ def test_a_search_without_an_index_builds_it_from_the_seeds(building):
 
 def test_json_is_one_document_with_the_fields_of_the_contract(building):
     found = json.loads(building[1].stdout)
-    assert list(found) == ["query", "as_of", "took_ms", "index", "period", "hits"]
+    assert list(found) == [
+        "query", "as_of", "took_ms", "index", "period", "confidence", "convincing", "tokens", "hits",
+    ]  # fmt: skip
     assert (found["query"], found["as_of"]) == (QUESTION, "2026-01-31T23:59:59Z")
     assert found["index"].keys() == {"generation", "articles", "passages", "updated", "pending"}
     (hit,) = found["hits"]

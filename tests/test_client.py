@@ -110,6 +110,21 @@ def test_an_article_is_read_whole_or_in_part(client: Client) -> None:
     assert (part["text"], part["start"], part["end"]) == (TUNA["text"], 0, len(TUNA["text"]))
 
 
+def test_what_is_cited_is_where_it_says(client: Client) -> None:
+    (day,) = client.brief("what was said in the talks on grain", sources=["Geneva Post"])["days"]
+    (citation,) = day["citations"]
+    assert (day["date"], citation["number"], citation["article"]["key"]) == ("2024-06-18", 1, "grain")
+    assert GRAIN["text"][citation["start"] : citation["end"]] == citation["text"]
+    story = client.timeline("Tokyo tuna \ud83d", before="2024-04")
+    assert [(day["date"], day["hit"]["article"]["key"]) for day in story["days"]] == [("2024-03-04", "tuna")]
+    ident = citation["article"]["id"]
+    assert [hit["article"]["key"] for hit in client.similar(ident, limit=3)["hits"]] == ["tuna"]
+    checked = client.verify_quote("ministers met in Geneva", ident)
+    wording = {"text": "Ministers met in Geneva", "start": 0, "end": 23}
+    assert (checked["verdict"], checked["wording"]) == ("exact", wording)
+    assert client.verify_quote("The moon is made of cheese.")["verdict"] == "not_found"
+
+
 def test_articles_come_change_and_go(client: Client) -> None:
     report = client.add({"key": "okapi", "title": "An okapi", "text": "An okapi was born in Basel."})
     (ident,) = report["ids"]

@@ -12,7 +12,20 @@ ROOT = Path(searchsvc.__file__).parent
 # Each module may import those above it, and none below. Modules in one row do not know each other.
 LAYERS = [
     ["errors"],
-    ["settings", "articles", "client", "confidence", "dates", "fetching", "fitting", "freshness", "locking", "networks", "sources"],
+    [
+        "settings",
+        "articles",
+        "client",
+        "confidence",
+        "dates",
+        "fetching",
+        "fitting",
+        "freshness",
+        "locking",
+        "networks",
+        "quoting",
+        "sources",
+    ],
     ["readers", "cleaning", "words", "languages", "periods"],
     ["passages", "watching", "operators", "stories", "junk"],
     ["embedding", "reranking", "marking"],
@@ -36,7 +49,15 @@ LAYERS = [
 DOORS = {
     "dateparser": {"dates"},
     "faiss": {"engines/local/dense"},
-    "fastapi": {"faces/api", "faces/asked", "faces/chats", "faces/cited", "faces/limits", "faces/pages", "faces/server"},
+    "fastapi": {
+        "faces/api",
+        "faces/asked",
+        "faces/chats",
+        "faces/cited",
+        "faces/limits",
+        "faces/pages",
+        "faces/server",
+    },
     "feedparser": {"readers/feed_xml"},
     "filelock": {"locking", "networks"},
     "httpcore": {"fetching/connections"},

@@ -179,7 +179,7 @@ def test_every_tool_answers_by_value(transport: str, mode: str, request: pytest.
 
             answer = await ask(client, "search_news", query=QUESTION, limit=1, as_of="2024-06-19", max_tokens=200)
             assert answer["as_of"] == "2024-06-19T23:59:59Z"
-            assert answer["convincing"] is True
+            assert (answer["convincing"], answer["tokens"]) == (True, 86)
             assert answer["hits"] == [
                 {
                     "article": grain,
@@ -240,6 +240,8 @@ def test_errors_say_what_to_do(address: str):
             assert after == (
                 "after: cannot read the date 'yesteryear'; write 2024, 2024-06, 2024-06-18 or 2024-06-18T14:30:00Z"
             )
+            unknown = await refused(client, "search", query="grain", since="2024")
+            assert unknown == "there is no argument since; known: query"
             assert "query\n  Field required" in await refused(client, "search")
             with pytest.raises(MCPError, match="there is no article nope"):
                 await client.read_resource("article://nope")

@@ -89,9 +89,7 @@ def test_the_search_page_is_a_form_that_needs_no_script(client: httpx.Client) ->
 
 
 def test_a_question_is_answered_with_the_sentence_marked(client: httpx.Client) -> None:
-    page = client.get(
-        "/", params={"q": "they spoke until midnight", "after": "", "before": "", "source": ""}
-    )
+    page = client.get("/", params={"q": "they spoke until midnight", "after": "", "before": "", "source": ""})
     harmless(page)
     article = ident(client, "grain talks")
     assert "<mark>They spoke until midnight.</mark> Nothing was signed.</p>" in page.text

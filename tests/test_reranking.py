@@ -12,6 +12,7 @@ import pytest
 from searchsvc.articles import Article
 from searchsvc.errors import BadInput, ModelFailed
 from searchsvc.faces.arguments import parser
+from searchsvc.faces.wire import sentence_of, why_out
 from searchsvc.library import Library
 from searchsvc.networks import folder_of
 from searchsvc.ranking import Ranked, rerank
@@ -209,9 +210,13 @@ def test_a_search_is_ordered_by_the_model_that_was_named(tmp_path, tiny, cache):
         why = hit.why
         adds = why.dense_adds + why.lexical_adds + why.pairs_adds + why.agreement_adds + why.freshness_adds
         assert adds + why.rerank_adds == pytest.approx(hit.score)
+        given = {"score": round(hit.score - 1, 4), "adds": round(why.rerank_adds, 4)}
+        assert why_out(why)["rerank"] == given
+        assert f"the reranker gives it {hit.score - 1:.2f} and adds {why.rerank_adds:.2f}, " in sentence_of(why)
     before = plain.search("ammunition").hits
     assert [hit.article.key for hit in before] != [hit.article.key for hit in hits]
     assert {hit.why.rerank_adds for hit in before} == {0.0}
+    assert why_out(before[0].why)["rerank"] is None
 
 
 class Backwards:

@@ -22,7 +22,7 @@ from websockets.sync.server import ServerConnection, serve
 
 from searchsvc import Client, Library, Settings
 from searchsvc.articles import Article, article_id
-from searchsvc.connectors.slack import asked, news_app, reply
+from searchsvc.connectors.slack import answer_in, asked, reply
 from searchsvc.dates import parse_published
 
 PATIENCE = 60.0  # seconds after which what should happen counts as not happening
@@ -50,10 +50,6 @@ class Slack(ThreadingHTTPServer):
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
         self.said: queue.Queue[tuple[str, dict[str, Any]]] = queue.Queue()
         self.socket_url = ""
-
-    @property
-    def client(self) -> WebClient:
-        return WebClient("xoxb-test", base_url=f"{self.url}/api/")
 
     def next(self) -> tuple[str, dict[str, Any]]:
         return self.said.get(timeout=PATIENCE)
@@ -108,6 +104,12 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Library:
     return library
 
 
+def bot(slack: Slack, library: Library) -> App:
+    app = App(client=WebClient("xoxb-test", base_url=f"{slack.url}/api/"))
+    answer_in(app, library)
+    return app
+
+
 def command(slack: Slack, text: str) -> dict[str, Any]:
     return {
         "command": "/news",
@@ -156,7 +158,7 @@ def pressed(slack: Slack, message: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_news_is_answered_with_three_hits_and_the_rest_on_demand(slack: Slack, library: Library) -> None:
-    app = news_app(library, slack.client)
+    app = bot(slack, library)
     send(app, command(slack, QUESTION))
     path, message = slack.next()
     assert path == "/respond"
@@ -221,7 +223,7 @@ def test_a_link_leads_to_the_servers_page_where_the_article_has_none(
 
 
 def test_a_mention_is_answered_in_its_thread(slack: Slack, library: Library) -> None:
-    app = news_app(library, slack.client)
+    app = bot(slack, library)
     event = {"type": "app_mention", "user": "U1", "text": "<@UBOT> okapi &amp; keeper", "ts": "17.1", "channel": "C1"}
     send(app, {"type": "event_callback", "team_id": "T1", "event": event})
     path, message = slack.next()
@@ -287,6 +289,15 @@ def test_tokens_come_from_the_environment_alone() -> None:
     assert "set SLACK_APP_TOKEN in the environment" in done.stderr
 
 
+def test_slack_that_cannot_be_reached_is_said_in_one_line() -> None:
+    nowhere = {"HTTPS_PROXY": "http://127.0.0.1:1", "SLACK_BOT_TOKEN": "xoxb-1", "SLACK_APP_TOKEN": "xapp-1"}
+    typed = [sys.executable, "-m", "searchsvc.connectors.slack", "--url", "http://127.0.0.1:1"]
+    done = subprocess.run(typed, env={**os.environ, **nowhere}, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.splitlines()[-1].startswith("searchsvc: Slack cannot be reached, or refuses the tokens: ")
+    assert "Traceback" not in done.stderr
+
+
 # ---------------------------------------------------------------------- over the socket
 
 
@@ -321,7 +332,7 @@ def test_a_command_over_the_socket_is_acknowledged_before_the_search_begins(slac
         over.wait(PATIENCE)
 
     with socket_mode(slack, talk):
-        handler = SocketModeHandler(news_app(Gated(library.settings), slack.client), "xapp-test")
+        handler = SocketModeHandler(bot(slack, Gated(library.settings)), "xapp-test")
         handler.connect()  # type: ignore[no-untyped-call]
         path, message = slack.next()
         over.set()

@@ -9,16 +9,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Self, cast
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import httpx
 
 from searchsvc.client.shapes import (
     AddReport,
     Answer,
+    Briefing,
+    Checked,
     JobState,
+    Likes,
     NewArticle,
     State,
+    Story,
     Versions,
     WholeArticle,
 )
@@ -81,22 +85,56 @@ class Client:
             "limit": limit,
             "per_article": per_article,
             "max_tokens": max_tokens,
-            "after": _written(after),
-            "before": _written(before),
-            "as_of": _written(as_of),
-            "source": list(sources),
-            "language": list(languages),
             "freshness": "auto" if freshness else "off",
             "fold": fold,
             "period": "auto" if period else "off",
             "explain": explain,
+            **_narrowed(after, before, as_of, sources, languages),
         }
-        return cast(Answer, self._ask("POST", "/search", asked))
+        return cast(Answer, self._ask("POST", "/search", body=asked))
+
+    def timeline(
+        self,
+        question: str,
+        *,
+        limit: int = 20,
+        after: Moment = None,
+        before: Moment = None,
+        as_of: Moment = None,
+        sources: Iterable[str] = (),
+        languages: Iterable[str] = (),
+    ) -> Story:
+        """Return the story that a question asks for in its best `limit` days, the best hit of each, oldest first."""
+        asked = {"q": question, "limit": limit, **_narrowed(after, before, as_of, sources, languages)}
+        return cast(Story, self._ask("GET", "/timeline", asked))
+
+    def brief(
+        self,
+        question: str,
+        *,
+        limit: int = 12,
+        after: Moment = None,
+        before: Moment = None,
+        as_of: Moment = None,
+        sources: Iterable[str] = (),
+        languages: Iterable[str] = (),
+    ) -> Briefing:
+        """Return what at most `limit` articles answer, in their own sentences, each with its citation, by day."""
+        asked = {"q": question, "limit": limit, **_narrowed(after, before, as_of, sources, languages)}
+        return cast(Briefing, self._ask("GET", "/brief", {**asked, "format": "json"}))
+
+    def verify_quote(self, quote: str, ident: str | None = None) -> Checked:
+        """Say whether an article, or without `ident` any, says this word for word or nearly, and where."""
+        return cast(Checked, self._ask("GET", "/verify_quote", {"quote": quote, "id": ident}))
 
     def article(self, ident: str, *, around: tuple[int, int] | None = None) -> WholeArticle:
         """Return the article with this id, or the window `around` these offsets of it; raises NotFound."""
-        window = "" if around is None else f"?around={around[0]}-{around[1]}"
-        return cast(WholeArticle, self._ask("GET", f"/articles/{_part(ident)}{window}"))
+        window = None if around is None else f"{around[0]}-{around[1]}"
+        return cast(WholeArticle, self._ask("GET", f"/articles/{_part(ident)}", {"around": window}))
+
+    def similar(self, ident: str, limit: int = 10) -> Likes:
+        """Return the `limit` articles most like this one, without its copies; raises NotFound."""
+        return cast(Likes, self._ask("GET", f"/articles/{_part(ident)}/similar", {"limit": limit}))
 
     def versions(self, ident: str) -> Versions:
         """Return the texts that an article has had, newest first; raises NotFound."""
@@ -110,7 +148,7 @@ class Client:
 
     def add(self, articles: NewArticle | Sequence[NewArticle]) -> AddReport:
         """Add one article or up to 1,000, or replace those with the same key; searchable when this returns."""
-        return cast(AddReport, self._ask("POST", "/articles", articles))
+        return cast(AddReport, self._ask("POST", "/articles", body=articles))
 
     def delete(self, ident: str) -> None:
         """Take an article out of the index; raises NotFound."""
@@ -124,12 +162,14 @@ class Client:
         """Return how a job stands; raises NotFound."""
         return cast(JobState, self._ask("GET", f"/jobs/{_part(ident)}"))
 
-    def _ask(self, method: str, path: str, body: object = None) -> Any:
-        # Escaped, unlike httpx's own: half characters, which programs make that cut texts by UTF-16 units, go through.
+    def _ask(self, method: str, path: str, query: Mapping[str, object] | None = None, body: object = None) -> Any:
+        # Half characters, which programs make that cut texts by UTF-16 units, stop neither of these two.
+        given = {name: value for name, value in (query or {}).items() if value is not None}
+        url = f"{self.url}{path}?{urlencode(given, doseq=True, errors='replace')}".rstrip("?")
         content = None if body is None else json.dumps(body)
         headers = None if body is None else {"Content-Type": "application/json"}
         try:
-            answer = self._http.request(method, self.url + path, content=content, headers=headers)
+            answer = self._http.request(method, url, content=content, headers=headers)
         except httpx.TimeoutException as fault:
             said = f"{self.url} did not answer within {self.timeout:g} seconds"
             raise Unserved(said, "try again, or give the client a longer timeout", "timed_out") from fault
@@ -154,6 +194,18 @@ def _error(url: str, status: int, value: object) -> SearchsvcError:
             known = {kind.code: kind for kind in SearchsvcError.__subclasses__() if kind is not Unserved}
             return known[code](message, hint) if code in known else Unserved(message, hint, code)
     return Unserved(f"{url} answered {status}, and not as a server of searchsvc does", "is that its address?", "alien")
+
+
+def _narrowed(
+    after: Moment, before: Moment, as_of: Moment, sources: Iterable[str], languages: Iterable[str]
+) -> dict[str, object]:
+    return {
+        "after": _written(after),
+        "before": _written(before),
+        "as_of": _written(as_of),
+        "source": list(sources),
+        "language": list(languages),
+    }
 
 
 def _written(moment: Moment) -> str | None:

@@ -101,6 +101,65 @@ class Answer(TypedDict):
     hits: list[FoundHit]
 
 
+class Likes(TypedDict):
+    """The articles that are like one, the most alike first."""
+
+    id: str
+    hits: list[FoundHit]
+
+
+class Told(TypedDict):
+    """What is said of a whole answer."""
+
+    query: str
+    as_of: str
+    confidence: float | None
+    convincing: bool
+
+
+class StoryDay(TypedDict):
+    """A day of a story, with the best hit that was published on it."""
+
+    date: str
+    hit: FoundHit
+
+
+class Story(Told):
+    """The story that a question asks for, day by day, oldest first."""
+
+    days: list[StoryDay]
+
+
+class Quotation(Stretch):
+    """A sentence of an article, word for word."""
+
+    number: int
+    article: ArticleFields
+    also_in: list[Copy]
+
+
+class BriefingDay(TypedDict):
+    """What was published on a day."""
+
+    date: str | None
+    citations: list[Quotation]
+
+
+class Briefing(Told):
+    """An answer in quotations alone, the newest day first."""
+
+    days: list[BriefingDay]
+
+
+class Checked(TypedDict):
+    """Whether a quote stands in an article."""
+
+    verdict: Literal["exact", "near", "not_found"]
+    similarity: float
+    wording: Stretch | None
+    article: ArticleFields | None
+
+
 class NewArticle(TypedDict, total=False):
     """An article to be added, or to replace the one with the same key."""
 

@@ -13,14 +13,14 @@ import html
 import os
 import re
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from slack_bolt import Ack, App, Respond, Say
 from slack_bolt.adapter.socket_mode import SocketModeHandler
-from slack_sdk import WebClient
+from slack_bolt.error import BoltError
+from slack_sdk.errors import SlackClientError
 
 from searchsvc.client import Client
 from searchsvc.client.shapes import Answer, FoundHit
@@ -46,7 +46,7 @@ Block = dict[str, Any]
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run the bot until it is interrupted; exits with 2 where a token is missing."""
+    """Run the bot until it is interrupted; exits with 2 where a token is missing, with 1 where Slack refuses it."""
     parser = argparse.ArgumentParser(
         prog="python -m searchsvc.connectors.slack",
         description=f"Answers {COMMAND} QUESTION and mentions in Slack. {' and '.join(TOKENS)} must be set.",
@@ -58,20 +58,31 @@ def main(argv: Sequence[str] | None = None) -> None:
     missing = [name for name in TOKENS if not os.environ.get(name)]
     if missing:
         parser.error(f"set {' and '.join(missing)} in the environment; your app's pages on api.slack.com have them")
-    library: Library | Client
-    if given.url:
-        library = Client(given.url)
-    else:
-        settings = Settings.from_environment()
-        library = Library(replace(settings, index=given.index) if given.index else settings)
     bot, socket = (os.environ[name] for name in TOKENS)
-    with suppress(KeyboardInterrupt):
-        SocketModeHandler(news_app(library, WebClient(bot)), socket).start()  # type: ignore[no-untyped-call]
+    try:
+        app = App(token=bot)
+        answer_in(app, _library(given.url, given.index))
+        SocketModeHandler(app, socket).start()  # type: ignore[no-untyped-call]
+    except KeyboardInterrupt:
+        parser.exit()
+    except SearchsvcError as fault:
+        parser.exit(2, f"searchsvc: {fault.message}\n")
+    except (BoltError, SlackClientError, OSError) as fault:
+        parser.exit(1, f"searchsvc: Slack cannot be reached, or refuses the tokens: {line(str(fault), 200)}\n")
 
 
-def news_app(library: Library | Client, client: WebClient) -> App:
-    """Return the bot's listeners; each acknowledges at once, as Slack wants within three seconds, and then searches."""
-    app = App(client=client)
+def _library(url: str | None, index: Path | None) -> Library | Client:
+    if url:
+        return Client(url)
+    settings = Settings.from_environment()
+    return Library(replace(settings, index=index) if index else settings)
+
+
+def answer_in(app: App, library: Library | Client) -> None:
+    """Have a Bolt app answer; each request is acknowledged at once, as Slack wants within three seconds, then searched.
+
+    A command and a button are answered to whoever gave them alone, a mention in its thread.
+    """
 
     @app.command(COMMAND)
     def news(ack: Ack, command: dict[str, Any], respond: Respond) -> None:
@@ -87,8 +98,6 @@ def news_app(library: Library | Client, client: WebClient) -> App:
         ack()
         shown, as_of, question = action["value"].split(" ", 2)
         respond(**reply(library, question, shown=int(shown), as_of=as_of), replace_original=False)
-
-    return app
 
 
 # ---------------------------------------------------------------------- what the bot says

@@ -64,9 +64,7 @@ def parser() -> Parser:
     search.add_argument(
         "--per-article", type=int, default=1, metavar="N", help="most passages of one article, 1 to 10 (default: 1)"
     )
-    search.add_argument(
-        "--max-tokens", type=int, metavar="N", help="stop where the passages would exceed this many tokens"
-    )
+    search.add_argument("--max-tokens", type=int, metavar="N", help="the best that has so many tokens, titles counted")
     search.add_argument(
         "--no-period", action="store_true", help="take words of time, such as last week, for words and not for dates"
     )

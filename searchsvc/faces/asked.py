@@ -60,7 +60,8 @@ def _code(value: str) -> str:
 
 def _shortened(value: object) -> object:
     """Cut a question at what one may hold: with its query generation off, Open WebUI sends the whole message."""
-    return value.strip()[:LONGEST] if isinstance(value, str) else value
+    whole = _whole(value)
+    return whole.strip()[:LONGEST] if isinstance(whole, str) else whole
 
 
 def _said(value: str) -> str:
@@ -80,6 +81,7 @@ Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max
 Line = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=LONGEST), BeforeValidator(_whole)
 ]
+Message = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1), BeforeValidator(_shortened)]
 Code = Annotated[str, AfterValidator(_code)]
 Date = Annotated[str, StringConstraints(max_length=40)]
 Ident = Annotated[str, Path(alias="id", description="The article's id, as in a hit.", examples=["mzxw6ytboi4dcnrq"])]
@@ -193,7 +195,7 @@ class WebQuestion(BaseModel):
 
     model_config = ConfigDict(extra="ignore")
 
-    query: Annotated[Text, StringConstraints(strip_whitespace=True, min_length=1), BeforeValidator(_shortened)] = Field(
+    query: Message = Field(
         description=f"The question; what is beyond its first {LONGEST:,} characters is ignored.",
         examples=["what does Russia want from North Korea"],
     )

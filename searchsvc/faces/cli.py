@@ -119,6 +119,7 @@ def _search(call: Call) -> int:
         # What cannot be asked shall not first cost the minutes of making an index.
         allowed = Filter(after, before)
         ask(question, limit=given.limit, per_article=given.per_article, max_tokens=given.max_tokens, allowed=allowed)
+        call.library.reranker  # noqa: B018  says so where it cannot be loaded
         code = _build(call)
     results = call.library.search(
         question,
@@ -410,8 +411,7 @@ def _failed(fault: SearchsvcError | OSError, as_json: bool) -> int:
         where = f"{fault.filename}: " if fault.filename else ""
         fault = SearchsvcError(f"{where}{(fault.strerror or str(fault)).lower()}")
     if as_json:
-        code = re.sub(r"(?<!^)(?=[A-Z])", "_", type(fault).__name__).lower()
-        _write_json({"error": {"code": code, "message": fault.message, "hint": fault.hint}})
+        _write_json({"error": {"code": fault.code, "message": fault.message, "hint": fault.hint}})
     exit_code = MISUSED if isinstance(fault, BadInput) else NO_INDEX if isinstance(fault, NoIndex) else WRONG
     return _say("; ".join(filter(None, (fault.message, fault.hint))), exit_code)
 

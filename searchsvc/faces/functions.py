@@ -23,6 +23,8 @@ TOOLS: dict[str, tuple[str, tuple[str, ...]]] = {
 KEYWORDS = ("type", "enum", "minimum", "maximum", "pattern", "format", "minItems", "maxItems")
 NARROWER: dict[str, Schema] = {  # what a model is held to where a person may write as they like
     "q": {"pattern": r"^\S.*$"},
+    "quote": {"pattern": r"^\S.*$"},
+    "id": {"pattern": "^[a-z2-7]{16}$"},
     "around": {"pattern": r"^\d+-\d+$"},
     "after": {"format": "date"},
     "before": {"format": "date"},

@@ -114,7 +114,8 @@ def sentence_of(why: Ranked) -> str:
     if why.freshness_adds:
         said.append(f"being recent adds {why.freshness_adds:.2f}")
     if why.rerank_adds:
-        said.append(f"the reranker gives it {why.score - 1:.2f}, ahead of all that it did not read, and adds the rest")
+        given = f"the reranker gives it {why.score - 1:.2f} and adds {why.rerank_adds:.2f}"
+        said.append(f"{given}, ahead of all that it did not read")
     return f"{'; '.join(said)}."
 
 

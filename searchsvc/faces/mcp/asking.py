@@ -4,6 +4,7 @@ The library is opened, and loads its model and index, when the first question co
 """
 
 import asyncio
+import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -22,10 +23,11 @@ PAUSE = 1.0  # seconds between two words of progress
 
 
 class Asking:
-    """Asks a library that is opened at the first question; `open_library` may be slow, and returns the same one."""
+    """Asks a library that is opened at the first question; `open_library` may be slow, and keeps what it opened."""
 
     def __init__(self, open_library: "Callable[[], Library]") -> None:
         self._open = open_library
+        self._opening = threading.Lock()  # two first questions at once would open two
         self._loaded = False
 
     async def __call__(
@@ -49,7 +51,9 @@ class Asking:
             raise refuse(_worded(fault)) from fault
 
     def _asked(self, what: "Callable[[Library], Answer]") -> Answer:
-        answer = what(self._open())
+        with self._opening:
+            library = self._open()
+        answer = what(library)
         self._loaded = True
         return answer
 

@@ -76,6 +76,7 @@ def answer(found: "Results", pages: str) -> Answer:
         period=found.question.period.words if found.question.period else None,
         confidence=_rounded(found.confidence),
         convincing=not found.is_doubtful,
+        tokens=found.tokens,
         hits=_hits(found.hits, pages),
     )
 

@@ -67,6 +67,7 @@ class Answer(BaseModel):
         description="How likely it is that the library answers the question at all, 0 to 1; null where it is not known."
     )
     convincing: bool = Field(description="False: tell the user that nothing convincing was found.")
+    tokens: int | None = Field(description="With `max_tokens`: how many the hits' titles and passages have together.")
     hits: list[Hit]
 
 

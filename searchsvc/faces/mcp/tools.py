@@ -1,17 +1,19 @@
 """A tool: what a chat can ask for. What a tool's docstring says is what the model that calls it is told."""
 
 import inspect
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 from mcp.server import MCPServer
 from mcp.server.mcpserver import Context
+from mcp.server.mcpserver.exceptions import ToolError
 from mcp.types import CallToolResult, TextContent, ToolAnnotations
 from pydantic import BaseModel, Field
 
 from searchsvc.faces.mcp import citing
 from searchsvc.faces.mcp.asking import Asking
 from searchsvc.faces.mcp.shapes import Answer, FoundArticles, QuoteCheck, Similar, Timeline, WholeText
+from searchsvc.quoting import line
 
 if TYPE_CHECKING:
     from searchsvc.library import Library
@@ -213,11 +215,19 @@ class Tools:
 
     async def _answered(self, context: Asked, what: "Callable[[Library], BaseModel]") -> CallToolResult:
         """Return an answer as one block of JSON, as short as can be, and as structured content."""
+        self._refuse_unknown(context.request_context.params or {})
         answer = await self._asking(context, what)
         return CallToolResult(
             content=[TextContent(type="text", text=answer.model_dump_json())],
             structured_content=answer.model_dump(mode="json"),
         )
+
+    def _refuse_unknown(self, call: Mapping[str, Any]) -> None:
+        """Raise ToolError for an argument that a tool does not have: the SDK leaves it out, and with it a filter."""
+        known = [name for name in inspect.signature(getattr(self, call["name"])).parameters if name != "context"]
+        for name in call.get("arguments") or ():
+            if name not in known:
+                raise ToolError(f"there is no argument {line(name, 60)}; known: {', '.join(known)}")
 
 
 def pages_of(context: Asked) -> str:
