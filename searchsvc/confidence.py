@@ -12,12 +12,15 @@ COSINE_WEIGHT = 10.7
 WORDS_WEIGHT = 5.6
 BIAS = -9.3
 
+LOOKED_UP = 0.8  # at least, where all that is looked up stands in the first hit
 DOUBTFUL = 0.2  # below it, nothing convincing was found
 
 
-def confidence(cosine: float, words: float) -> float:
+def confidence(cosine: float, words: float, *, is_lookup: bool = False) -> float:
     """Return the confidence in [0, 1], from the greatest cosine and the share of the question's words in the first hit.
 
+    Where a name or a few words are looked up, and the first hit holds them all, it was found whatever the cosine.
     Logistic regression: Cox, The Regression Analysis of Binary Sequences, 1958.
     """
-    return 1 / (1 + math.exp(-(COSINE_WEIGHT * cosine + WORDS_WEIGHT * words + BIAS)))
+    found = 1 / (1 + math.exp(-(COSINE_WEIGHT * cosine + WORDS_WEIGHT * words + BIAS)))
+    return max(found, LOOKED_UP) if is_lookup and words == 1 else found

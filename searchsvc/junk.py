@@ -2,11 +2,11 @@
 
     articles of a source ── blocks ── counted ──► junk, which stays in the text and is part of no passage
 
-Nothing is known of any language or publisher: a block is junk when at least six different articles of a source hold
-it, and most of them say less than half of its words elsewhere. A plea to subscribe speaks of what the article does not;
-a background paragraph, which agencies repeat word for word, speaks of what the article is about, and stays. Case,
-digits, punctuation and addresses do not count, so that a dated line is one block on every day of a month. Articles
-without a source count as those of one.
+Nothing is known of any language or publisher: a block is junk when at least six different articles of a source hold it,
+and most of them say less than half of its words elsewhere, and none of them in the title. A plea to subscribe speaks of
+what the article does not; a background paragraph, which agencies repeat word for word, speaks of what the article is
+about, and stays. Case, digits, punctuation and addresses do not count, so that a dated line is one block on every day
+of a month. Articles without a source count as those of one.
 """
 
 import hashlib
@@ -37,7 +37,8 @@ class Held:
 
     `number` stands for the source and the block's words, in 48 bits. `sketch` stands for the article's two longest
     other blocks: copies mostly share it, and other articles do not, even where one of the two is junk itself. `told`
-    says that the article says at least half of the block's words, and no fewer than three, elsewhere too.
+    says that the article says at least half of the block's words, and no fewer than three, elsewhere too, or that its
+    title names what the block speaks of; the source's own name there says nothing.
     """
 
     number: int
@@ -53,6 +54,7 @@ def held(source: str | None, title: str, text: str) -> list[Held]:
             words = _words(block)
             telling = {word for word in {*words} if len(word) >= TELLING or word >= "\u0900"}
             blocks[_number(source, words)] = (len(block), telling)
+    named = {*_words(title)} - {*_words(source or "")}
     once, again = {*_words(title)}, set[str]()
     for _, telling in blocks.values():
         again |= once & telling
@@ -61,7 +63,7 @@ def held(source: str | None, title: str, text: str) -> list[Held]:
     sketches = {number: _sketch(other for other in longest if other != number) for number in longest[:2]}
     usual = _sketch(longest[:2])
     return [
-        Held(number, sketches.get(number, usual), _is_told(telling, again))
+        Held(number, sketches.get(number, usual), _is_told(telling, again) or not named.isdisjoint(telling))
         for number, (length, telling) in blocks.items()
         if length <= LONGEST
     ]

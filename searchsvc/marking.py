@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from searchsvc.cleaning import CLOSING, QUOTES
 from searchsvc.passages import Span
 from searchsvc.words import WORD, placed
 
@@ -17,6 +18,7 @@ PRIOR_FREQUENCY = 10
 
 WORDS_WEIGHT = 0.5  # of the share of a question's words that a sentence holds, against its likeness to the question
 KIND_WEIGHT = 0.15  # of holding the kind of thing that is asked for: a number, or a name
+FRAGMENT_WEIGHT = 0.2  # against what is no sentence: captions, headings, related headlines
 
 ASKS_NUMBER = re.compile(
     r"\b(?:how (?:many|much|long|old|often|far|tall|high|big|soon|fast|large|likely)|when"
@@ -64,12 +66,14 @@ def best_sentence(
     """Return the sentence that answers best.
 
     It is like the question by the model, holds its telling words, and holds a number or a name that the question does
-    not, where one is asked for. `text` is the article's; `likeness`, (n,), is each sentence's cosine with the question;
-    `found` says where its words stand (see `places`).
+    not, where one is asked for; a heading or a caption is not a sentence. `text` is the article's; `likeness`, (n,), is
+    each sentence's cosine with the question; `found` says where its words stand (see `places`).
     """
     shares = [share((word for word, a, b in found if start <= a and b <= end), weights) for start, end in sentences]
     holds = [_holds_what_is_asked(question, text[start:end]) for start, end in sentences]
+    fragments = [text[start:end].rstrip(f"{QUOTES})]")[-1:] not in CLOSING for start, end in sentences]
     scores = likeness + WORDS_WEIGHT * np.array(shares, np.float32) + KIND_WEIGHT * np.array(holds, np.float32)
+    scores -= FRAGMENT_WEIGHT * np.array(fragments, np.float32)
     return sentences[int(np.argmax(scores))]
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 Span = tuple[int, int]
 
 LONGEST_TITLE_TOKENS = 64
+MOST_CHARACTERS = 30  # a token: to the tokenizer, a word that goes on and on is one unknown token
 OVERHANG = 1.25  # how far past an even share a passage may go to end with its paragraph
 
 
@@ -64,7 +65,7 @@ class Splitter:
             counts = self._count([cleaned.text[a:b] for a, b, _ in spans])
             sentences: list[_Sentence] = []
             for (a, b, last), count in zip(spans, counts, strict=True):
-                if count <= budget:
+                if count <= budget and b - a <= MOST_CHARACTERS * budget:
                     sentences.append(_Sentence(a, b, count, last))
                 else:
                     sentences.extend(self._pieces(cleaned.text, a, b, last, budget))
@@ -79,10 +80,15 @@ class Splitter:
         from semantic_text_splitter import TextSplitter
 
         splitter = TextSplitter.from_huggingface_tokenizer(self._tokenizer, budget)
-        pieces = [(start + a, start + a + len(piece)) for a, piece in splitter.chunk_indices(text[start:end])]
+        most = MOST_CHARACTERS * budget
+        pieces = [
+            (cut, min(cut + most, start + a + len(piece)))
+            for a, piece in splitter.chunk_indices(text[start:end])
+            for cut in range(start + a, start + a + len(piece), most)
+        ]
         counts = self._count([text[a:b] for a, b in pieces])
         for (a, b), count in zip(pieces, counts, strict=True):
-            yield _Sentence(a, b, count, last and b == end)
+            yield _Sentence(a, b, max(count, (b - a) // MOST_CHARACTERS), last and b == end)
 
 
 def _sentences(text: str, start: int, end: int, language: str) -> Iterator[tuple[int, int, bool]]:

@@ -1,5 +1,6 @@
 """A question: what a person typed, the words that tell what it is about, and what an answer must satisfy."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ from searchsvc.words import STOPWORDS, WORD, neighbours, telling
 LONGEST = 1_000  # characters
 MOST_WORDS = 64  # telling words; a question of a thousand characters has more, and the first ones say it
 LOOKUP_WORDS = 4
+DIGIT = re.compile(r"\d")
 MOST_HITS = 100
 MOST_PASSAGES = 10  # of one article
 
@@ -23,13 +25,16 @@ MOST_PASSAGES = 10  # of one article
 class Question:
     """One question: its text on one line, its telling words, the filter, and how many hits are wanted.
 
-    `typed` is the whole line, `text` what is left of it without operators (see `operators`), which are in the filter.
-    `period` is the time that the text names (see `periods`), where the filter's bounds are taken from it. `explain`
-    wants the scores told apart further.
+    `typed` is the whole line, `text` what is left of it without operators (see `operators`) and without the words of
+    its period, which are in the filter. `words` are looked for; `subject` are those of `text`, which an answer should
+    hold: of a period, such words as "March 2022" are looked for as well, and "last week" is not. `period` is the time
+    that was named (see `periods`), where the filter's bounds are taken from it. `explain` wants the scores told apart
+    further.
     """
 
     text: str
     words: tuple[str, ...]
+    subject: tuple[str, ...] = ()
     pairs: tuple[tuple[str, str], ...] = ()
     limit: int = 10
     per_article: int = 1
@@ -89,14 +94,19 @@ def ask(
     allowed = _narrowed(allowed or Filter(), parsed)
     if allowed.after and allowed.before and allowed.after > allowed.before:
         raise BadInput(f"after ({allowed.after:%Y-%m-%d}) is later than before ({allowed.before:%Y-%m-%d})")
-    words = tuple(telling(parsed.text)[:MOST_WORDS])
     named = _named(parsed, allowed) if period else None
+    about, looked_for = parsed.text, parsed.text
     if named:
         allowed = replace(allowed, after=named.after, before=named.before)
+        rest = " ".join(f"{about[: named.start]} {about[named.end :]}".split())
+        if WORD.search(rest):
+            about = rest
+            looked_for = f"{rest} {named.words}" if DIGIT.search(named.words) else rest
     return Question(
-        text=parsed.text,
-        words=words,
-        pairs=tuple(neighbours(parsed.text)[:MOST_WORDS]),
+        text=about,
+        words=tuple(telling(looked_for)[:MOST_WORDS]),
+        subject=tuple(telling(about)[:MOST_WORDS]),
+        pairs=tuple(neighbours(about)[:MOST_WORDS]),
         limit=limit,
         per_article=per_article,
         max_tokens=max_tokens,

@@ -134,16 +134,17 @@ def answer(
     kept = group(there, question.limit, question.per_article)
     if question.explain:
         kept = _told_apart(question, kept, snapshot)
+    weights = word_weights(question.subject, snapshot.frequencies(question.subject), snapshot.passages)
+    sure = _confidence(question, dense, kept, passages, entries, weights) if calibrated else None
     tokens = None
     if question.max_tokens is not None:
         kept, tokens = _fitting(kept, question.max_tokens, passages, entries, embedder)
-    weights = word_weights(question.words, snapshot.frequencies(question.words), snapshot.passages)
     hits = _marked(question, kept, passages, entries, sentences, copies, weights, embedder)
     return Results(
         question=question,
         as_of=question.allowed.as_of or datetime.now(UTC),
         hits=hits,
-        confidence=_confidence(dense, hits, weights) if calibrated else None,
+        confidence=sure,
         generation=snapshot.generation,
         articles=snapshot.articles,
         passages=snapshot.passages,
@@ -182,11 +183,21 @@ def _told_apart(question: Question, ranked: list[Ranked], snapshot: Snapshot) ->
     return [apart(one, scores.get(one.row, least)) for one in ranked]
 
 
-def _confidence(dense: Candidates, hits: Sequence[Hit], weights: Mapping[str, float]) -> float:
-    if not hits:
+def _confidence(
+    question: Question,
+    dense: Candidates,
+    ranked: Sequence[Ranked],
+    passages: dict[int, Found],
+    entries: dict[int, Entry],
+    weights: Mapping[str, float],
+) -> float:
+    """Return how sure it is that the best of these passages answers; 0 where there is none."""
+    if not ranked:
         return 0.0
-    said = placed(f"{hits[0].article.title}\n{hits[0].text}", weights)
-    return confidence(float(dense.scores.max(initial=0.0)), share((word for word, _, _ in said), weights))
+    best, entry = passages[ranked[0].row].passage, entries[ranked[0].article]
+    text = f"{entry.title}\n{entry.text[best.start : best.end]}"
+    held = share((word for word, _, _ in placed(text, weights)), weights)
+    return confidence(float(dense.scores.max(initial=0.0)), held, is_lookup=question.is_lookup)
 
 
 def _copies(question: Question, articles: Iterable[int], catalogue: Catalogue) -> dict[int, tuple[Entry, ...]]:

@@ -123,3 +123,9 @@ def test_whatever_the_text_offsets_are_exact_ordered_and_lose_nothing(text, budg
             assert start < end
             at = end
         assert tokens(whole[passage.start : passage.end]) <= budget + 2 * len(passage.sentences)
+
+
+def test_a_word_without_end_is_cut_hard():
+    whole, passages = cut("Endless", "x" * 10_000)
+    assert whole == "x" * 10_000
+    assert [(p.start, p.end) for p in passages] == [(0, 4_800), (4_800, 9_600), (9_600, 10_000)]
