@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,14 +84,20 @@ def _holds_what_is_asked(question: str, sentence: str) -> bool:
     What kind of thing is asked for is read off the question's own words, as TREC's first question answerers did
     (Voorhees, The TREC-8 Question Answering Track Report, 1999). A capital at the sentence's beginning says nothing.
     """
-    number = ASKS_NUMBER.search(question)
-    if not number and not ASKS_NAME.search(question):
-        return False
-    asked = {word.casefold() for word in WORD.findall(question)}
-    new = [word for word in WORD.findall(sentence) if word.casefold() not in asked]
+    number, name, said = _asked(question)
     if number:
-        return any(map(NUMBER.search, new))
-    first = WORD.search(sentence)
+        return any(word.casefold() not in said and NUMBER.search(word) for word in WORD.findall(sentence))
+    if not name:
+        return False
+    words = WORD.findall(sentence)
     return any(
-        word[0].isupper() and len(word) >= SHORTEST_NAME for word in new if first is None or word != first.group()
+        word[0].isupper() and len(word) >= SHORTEST_NAME and word.casefold() not in said and word != words[0]
+        for word in words
     )
+
+
+@lru_cache(maxsize=8)
+def _asked(question: str) -> tuple[bool, bool, frozenset[str]]:
+    """Return whether a question asks for a number, whether for a name, and the words that it says itself."""
+    number, name = ASKS_NUMBER.search(question), ASKS_NAME.search(question)
+    return number is not None, name is not None, frozenset(word.casefold() for word in WORD.findall(question))

@@ -5,6 +5,7 @@ question ── vector, words ──► candidates ── fuse, freshen, (rerank
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
@@ -32,6 +33,7 @@ LAST = datetime.max.replace(tzinfo=UTC)
 PAIR_BOOST = 0.4  # of two words side by side, against each of them anywhere
 LOOKUP_PAIR_BOOST = 2.0  # where they are a name that is looked up
 RERANKED = 30  # passages that a reranker reads
+BESIDE = ThreadPoolExecutor(4, "lexical")  # tantivy searches while the model is at work
 SPARE = 3  # more articles than asked for, in case one is deleted while the question is answered
 
 
@@ -112,9 +114,11 @@ def answer(
     has been replaced by another since the snapshot was taken.
     """
     began = time.perf_counter()
-    dense = snapshot.dense(embedder.question(question.text), CANDIDATES, question.allowed)
     boost = LOOKUP_PAIR_BOOST if question.is_lookup else PAIR_BOOST
-    lexical = snapshot.lexical(question.words, CANDIDATES, question.allowed, dict.fromkeys(question.pairs, boost))
+    pairs = dict.fromkeys(question.pairs, boost)
+    by_words = BESIDE.submit(snapshot.lexical, question.words, CANDIDATES, question.allowed, pairs)
+    dense = snapshot.dense(embedder.question(question.text), CANDIDATES, question.allowed)
+    lexical = by_words.result()
     fused = fuse(dense, lexical, LOOKUP_DENSE_WEIGHT if question.is_lookup else DENSE_WEIGHT)
     if question.freshness and question.period is None:
         fused = _freshened(question, fused, snapshot)
