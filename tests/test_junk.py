@@ -299,3 +299,10 @@ def test_the_catalogue_says_what_recurs_and_what_of_it_is_junk(open_library: Cal
     library.add([story(topic, PLEA, *([BACKGROUND] if topic in TOPICS[:3] else [])) for topic in TOPICS])
     found = [(one.number, one.articles, one.junk) for one in library.catalogue.recurring(2)]
     assert found == [(number_of("bbc", PLEA), 9, True), (number_of("bbc", BACKGROUND), 3, False)]
+
+
+def test_a_block_that_speaks_of_what_the_title_names_is_told_and_the_sources_own_name_says_nothing():
+    background = "Harold Vint denies setting fire to the Corvane warehouse, in which two watchmen died."
+    for title, told in (("Vint trial: petrol", True), ("Two watchmen remembered", True), ("Harold Daily: rain", False)):
+        (block,) = held("Harold Daily", title, background)
+        assert (block.number, block.told) == (number_of("Harold Daily", background), told)

@@ -138,3 +138,16 @@ def test_given_bounds_go_before_a_period():
     given = Filter(after=datetime(2023, 1, 1, tzinfo=UTC), as_of=JUNE)
     found = ask("coup in Sudan in October 2021", allowed=given)
     assert (found.period, found.allowed) == (None, given)
+
+
+def test_relative_words_of_time_are_not_looked_for_and_dates_are_but_no_answer_must_hold_them():
+    asked = Filter(as_of=JUNE)
+    last_week = ask("what did Biden say last week", allowed=asked)
+    assert (last_week.text, last_week.words, last_week.subject) == (
+        "what did Biden say", ("biden", "say"), ("biden", "say"),
+    )  # fmt: skip
+    october = ask("coup in Sudan in October 2021", allowed=asked)
+    assert (october.text, october.subject) == ("coup in Sudan", ("coup", "sudan"))
+    assert october.words == ("coup", "sudan", "octob", "2021")
+    only_time = ask("in October 2021", allowed=asked)
+    assert (only_time.text, only_time.subject) == ("in October 2021", ("octob", "2021"))
