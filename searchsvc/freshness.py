@@ -4,8 +4,8 @@
     evidence  0 to 1: how well the best recent passage does beside the best of any age
 
 A score moves towards recency by at most a bounded share, and by no more than the evidence says that the question is
-about what is new: where the answer is clearly an old one, nothing moves. What an article's age adds was chosen on half
-of the questions of a judged set and checked on the other half, as asked, a month late and a year late (see README).
+about what is new: where the answer is clearly an old one, nothing moves. The numbers were tried on a judged set of news
+questions, as asked, a month late and a year late, and kept where neither half of the questions lost.
 """
 
 import numpy as np
