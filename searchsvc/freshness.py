@@ -4,8 +4,8 @@
     evidence  0 to 1: how well the best recent passage does beside the best of any age
 
 A score moves towards recency by at most a bounded share, and by no more than the evidence says that the question is
-about what is new: where the answer is clearly an old one, nothing moves. The numbers were tried on a judged set of news
-questions, as asked, a month late and a year late, and kept where neither half of the questions lost.
+about what is new: where the answer is clearly an old one, nothing moves. The numbers were chosen by hand among many, on
+all questions of one judged set: they gain 0.06 nDCG@10 as asked, lose 0.003 a year late, and 0.04 a month late.
 """
 
 import numpy as np
