@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from searchsvc.embedding import Vectors
+from searchsvc.embedding import BUNDLED, Vectors, check_bundled, locate
 from searchsvc.errors import ModelFailed
 from searchsvc.networks import fingerprint
 
@@ -37,11 +37,16 @@ class Transformer:
 
     @classmethod
     def load(cls, name: str, where: Path | str, device: str) -> "Transformer":
-        """Load a model from a folder or by its name on the hub; raises ModelFailed with the reason."""
+        """Load a model from a folder or by its name on the hub; raises ModelFailed with the reason.
+
+        The bundled model is compared with its recorded SHA-256 first.
+        """
         from sentence_transformers import SentenceTransformer
         from transformers.utils.logging import disable_progress_bar
 
         disable_progress_bar()
+        if isinstance(where, Path) and where == locate(BUNDLED):
+            check_bundled(where)
         try:
             model = SentenceTransformer(str(where), device=device, trust_remote_code=False)
         except (OSError, ValueError, RuntimeError, KeyError) as error:
