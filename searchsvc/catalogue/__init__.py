@@ -62,7 +62,7 @@ __all__ = [
     "to_microseconds",
 ]
 
-ENTRY = "row, id, key, title, text, url, source, author, published, published_from, language, version, since"
+ENTRY = "row, id, key, title, text, url, source, author, published, published_from, language, version, since, origin"
 SEEN = "key, size, modified_ns, changed_ns, seen_ns, digest, cut, problems"
 
 UNDER = "(path = ? OR (path > ? AND path < ?))"
@@ -179,6 +179,11 @@ class Catalogue:
     def digests(self, ids: Iterable[str]) -> dict[str, bytes]:
         """Return the digest of each of these articles that exists, by id."""
         sql = "SELECT id, digest FROM newest WHERE id = ?"
+        return dict(found for ident in ids if (found := self._db.execute(sql, (ident,)).fetchone()))
+
+    def origins(self, ids: Iterable[str]) -> dict[str, str | None]:
+        """Return the origin of each of these articles that exists, by id; None where the owner gave it."""
+        sql = "SELECT id, origin FROM newest WHERE id = ?"
         return dict(found for ident in ids if (found := self._db.execute(sql, (ident,)).fetchone()))
 
     def seen(self, path: str) -> Seen | None:
@@ -426,7 +431,7 @@ class Catalogue:
 
 def _entry(values: tuple[object, ...]) -> Entry:
     published, since = (from_microseconds(at) if isinstance(at, int) else None for at in (values[8], values[12]))
-    return Entry(*values[:8], published, *values[9:12], since)  # type: ignore[call-arg, arg-type]
+    return Entry(*values[:8], published, *values[9:12], since, values[13])  # type: ignore[call-arg, arg-type]
 
 
 def _under(path: str) -> tuple[str, str, str]:
