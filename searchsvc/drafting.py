@@ -81,7 +81,8 @@ class Drafter:
         )
         blocks = tuple(held(entry.source, entry.title, entry.text, entry.origin))
         junk = junk_among(block.number for block in blocks)
-        passages = self._passages(entry, without(cleaned, entry.source, junk, entry.origin)) or self._passages(entry, cleaned)
+        kept = without(cleaned, entry.source, junk, entry.origin)
+        passages = self._passages(entry, kept) or self._passages(entry, cleaned)
         if not passages:
             return None
         return Draft(entry, digest_of(article), given_digest_of(article), file, passages, blocks, junk)

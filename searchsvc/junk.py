@@ -42,11 +42,12 @@ TELLING = 4  # letters that make a word tell something, where words are made of 
 class Held:
     """A block as an article holds it.
 
-    `number` stands for the source and the block's words, in 48 bits, and where a feed brought it for its origin too, in
-    62 bits and `FOREIGN`, so that no words can be found that a feed's block would share its number with one of ours. `sketch` stands for the article's two longest
-    other blocks: copies mostly share it, and other articles do not, even where one of the two is junk itself. `told`
-    says that the article says at least half of the block's words, and no fewer than three, elsewhere too, or that its
-    title names what the block speaks of; the source's own name there says nothing.
+    `number` stands for the source and the block's words, in 48 bits; where a feed brought it for the origin too, in 62
+    bits and `FOREIGN`: no words, however long they are sought, give a feed's block the number of one of the owner's.
+    `sketch` stands for the article's two longest other blocks: copies mostly share it, and other articles do not, even
+    where one of the two is junk itself. `told` says that the article says at least half of the block's words, and no
+    fewer than three, elsewhere too, or that its title names what the block speaks of; the source's own name there says
+    nothing.
     """
 
     number: int
@@ -88,9 +89,9 @@ def number_of(source: str | None, block: str, origin: str | None = None) -> int:
 
 
 def without(cleaned: Cleaned, source: str | None, junk: Collection[int], origin: str | None = None) -> Cleaned:
-    """Return a cleaned text with its stretches split around junk; as it is where less than `LEAST_LEFT` would be left.
+    """Return a cleaned text with its stretches split around junk; as it is where nothing would be left.
 
-    For then what recurs is what the article tells, or somebody wants it hidden.
+    Or, of what a feed brought, less than `LEAST_LEFT`: then what recurs is news, or somebody wants it hidden.
     """
     if not junk:
         return cleaned
@@ -106,7 +107,8 @@ def without(cleaned: Cleaned, source: str | None, junk: Collection[int], origin:
             else:
                 kept[-1] = (open_at, begin + len(block))
     before, after = (sum(end - start for start, end in spans) for spans in (cleaned.stretches, kept))
-    return Cleaned(cleaned.text, tuple(kept)) if kept and after >= LEAST_LEFT * before else cleaned
+    enough = after > 0 if origin is None else after >= LEAST_LEFT * before
+    return Cleaned(cleaned.text, tuple(kept)) if enough else cleaned
 
 
 def _blocks(text: str, start: int, end: int) -> Iterator[tuple[int, str]]:

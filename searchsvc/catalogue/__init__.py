@@ -43,6 +43,7 @@ from searchsvc.catalogue.records import (
 from searchsvc.catalogue.writing import Writer
 from searchsvc.errors import NoIndex
 from searchsvc.passages import Passage
+from searchsvc.sources import standing
 
 __all__ = [
     "Catalogue",
@@ -185,6 +186,11 @@ class Catalogue:
         """Return the origin of each of these articles that exists, by id; None where the owner gave it."""
         sql = "SELECT id, origin FROM newest WHERE id = ?"
         return dict(found for ident in ids if (found := self._db.execute(sql, (ident,)).fetchone()))
+
+    def standings(self, rows: Iterable[int]) -> dict[int, int]:
+        """Return how good the word is by which the source of each of these articles, by row, is known."""
+        sql = "SELECT source, url, origin FROM articles WHERE row = ?"
+        return {row: standing(*found) for row in rows if (found := self._db.execute(sql, (row,)).fetchone())}
 
     def seen(self, path: str) -> Seen | None:
         """Return what is known of a file."""
@@ -357,6 +363,10 @@ class Catalogue:
     def copies(self, article: int) -> list[int]:
         """Return the rows of the other copies of an article's story."""
         return stories.copies(self._db, article)
+
+    def origins_beside(self, article: int, most: int) -> set[str | None]:
+        """Return where the first `most` copies of an article's story came from; see `stories.origins`."""
+        return stories.origins(self._db, article, most)
 
     def unused_bytes(self) -> tuple[int, int]:
         """Return how many bytes of the file hold nothing, and its size."""

@@ -6,7 +6,7 @@ registrable domain of an address, so that a part of this migration is done here,
 
 from typing import TYPE_CHECKING
 
-from searchsvc.catalogue import blocks
+from searchsvc.catalogue import blocks, stories
 from searchsvc.sources import origin_of
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ ORIGINS = """
 
 
 def attribute(db: "Connection") -> None:
-    """Record whose the articles are that feeds brought, and let their blocks be counted again, as those of their feeds.
+    """Record whose the articles are that feeds brought, and let their blocks be counted, and their copies found, again.
 
     An article that several feeds claim may have been overwritten by any of them: it is taken for that of one that is
     not at home where the article says that it was published. The other feeds are asked for theirs again, and the files
@@ -47,4 +47,6 @@ def attribute(db: "Connection") -> None:
             touched.update(blocks.release(db, row))
             db.execute("INSERT INTO uncounted VALUES (?)", (row,))
             db.execute("INSERT INTO outdated VALUES (?)", (row,))
+            stories.leave(db, row)
+            stories.enter(db, row)
     blocks.judge(db, touched, {})
