@@ -87,12 +87,7 @@ def standing(source: str | None, url: str | None, origin: str | None) -> int:
     """Say by whose word an article's source is known: the owner's `OWN`, its own feed's, or a stranger's `CLAIMED`."""
     if origin is None:
         return OWN
-    if url is not None and origin_of(url) != origin:
-        return CLAIMED
-    host = label(urlsplit(url).hostname or "") if url else ""  # such as 127.0.0.1, whose origin has its port too
-    if source is None or label(source) == host:
-        return FIRST_HAND
-    own = origin_of(f"//{source}") == origin if SITE.fullmatch(source) else means(source, origin)
+    own = (url is None or origin_of(url) == origin) and (source is None or _is_own(source, origin))
     return FIRST_HAND if own else CLAIMED
 
 
@@ -100,7 +95,14 @@ def credit(source: str | None, url: str | None, origin: str | None) -> str | Non
     """Return who published an article, as people are told: what a stranger says is told as what that one says."""
     if origin is None or standing(source, url, origin) != CLAIMED:
         return source or origin
-    return f"{source or origin_of(url or '')}, according to {origin}"
+    named = origin_of(url) if url and (source is None or _is_own(source, origin)) else source
+    return f"{named}, according to {origin}"
+
+
+def _is_own(source: str, origin: str) -> bool:
+    """Say whether a source is named after an origin: as its site, or by the site's name."""
+    host = re.sub(r":\d+$", "", origin)
+    return origin_of(f"//{source}") in {origin, host} if SITE.fullmatch(source) else means(source, host)
 
 
 def _registrable(host: str) -> str | None:
