@@ -369,7 +369,7 @@ def test_no_strangers_copy_stands_for_the_original(
 DAY = datetime(2024, 6, 18, tzinfo=UTC)
 VOTES = "\n".join(
     f"The votes in {place} were counted twice, and the result was the same both times, officials of the {topic} said."
-    for place, topic in zip(("Lima", "Oslo", "Kyiv"), TOPICS, strict=False)
+    for place, topic in zip(("Lima", "Oslo", "Kyiv", "Bonn", "Rome", "Riga", "Bern"), TOPICS, strict=True)
 )
 BOTH = f"{BRIDGE}\n{VOTES}"
 
