@@ -1,7 +1,7 @@
 """An article: what a reader found, before anything was cleaned or cut.
 
-`key` is the identity that the source gave; `id` is ours, derived from the key alone, so that it is the same
-after every reindexing and on every machine.
+`key` is the identity that the source gave; `id` is ours, derived from the key, and of what a feed brings from the
+feed's origin too, so that it is the same after every reindexing and on every machine, and nobody's but the origin's.
 """
 
 import hashlib
@@ -17,7 +17,8 @@ class Article:
 
     `published` is timezone-aware UTC; `published_from` says how it is known: `given` (a field of the record),
     `meta` (the page's own metadata), `url` (the page's address), `text` (the page as people see it) or None with no
-    date. `language` is an ISO 639-1 code such as `en`.
+    date. `language` is an ISO 639-1 code such as `en`. `origin` is None where the owner gave the article, as a file or
+    directly, and else names whoever sent it (see `sources.origin_of`): all else is what that one says of it.
     """
 
     key: str
@@ -29,6 +30,7 @@ class Article:
     published: datetime | None = None
     published_from: str | None = None
     language: str | None = None
+    origin: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +45,13 @@ class Problem:
     lost: bool = True
 
 
-def article_id(key: str) -> str:
-    """Return the id of the article with this key: 16 characters of a-z and 2-7, 80 bits of BLAKE2b."""
-    return b32encode(hashlib.blake2b(key.encode(errors="surrogatepass"), digest_size=10).digest()).decode().lower()
+def article_id(key: str, origin: str | None = None) -> str:
+    """Return the id of the article with this key: 16 characters of a-z and 2-7, 80 bits of BLAKE2b.
+
+    One key is as many articles as there are origins that use it: whoever repeats a key adds, and replaces nothing.
+    """
+    named = key if origin is None else f"{origin}\0{key}"
+    return b32encode(hashlib.blake2b(named.encode(errors="surrogatepass"), digest_size=10).digest()).decode().lower()
 
 
 def storable(name: str) -> str:

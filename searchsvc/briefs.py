@@ -94,7 +94,7 @@ def _source(citation: Citation) -> str:
     title = escaped(article.title) or "Untitled"
     known = [
         f"[{title}](<{url}>)" if url else title,
-        escaped(article.source.removeprefix("www.")) if article.source else "",
+        escaped(article.credit.removeprefix("www.")) if article.credit else "",
         _long(article.published.astimezone(UTC).date()) if article.published else "undated",
         f"`{article.id}`, characters {citation.start} to {citation.end}",
         f"also in {len(citation.also_in)} more" if citation.also_in else "",

@@ -77,10 +77,12 @@ class Drafter:
             published=article.published,
             published_from=article.published_from,
             language=article.language or language_of(cleaned.text),
+            origin=article.origin,
         )
-        blocks = tuple(held(entry.source, entry.title, entry.text))
+        blocks = tuple(held(entry.source, entry.title, entry.text, entry.origin))
         junk = junk_among(block.number for block in blocks)
-        passages = self._passages(entry, without(cleaned, entry.source, junk)) or self._passages(entry, cleaned)
+        kept = without(cleaned, entry.source, junk, entry.origin)
+        passages = self._passages(entry, kept) or self._passages(entry, cleaned)
         if not passages:
             return None
         return Draft(entry, digest_of(article), given_digest_of(article), file, passages, blocks, junk)
@@ -90,7 +92,7 @@ class Drafter:
         cleaned = clean("", entry.text)
         whole = Cleaned(entry.text, ((0, len(entry.text)),))
         cleaned = cleaned if cleaned.text == entry.text else whole
-        tries = (without(cleaned, entry.source, junk), cleaned, whole)
+        tries = (without(cleaned, entry.source, junk, entry.origin), cleaned, whole)
         return next(filter(None, (self._passages(entry, one) for one in tries)), ())
 
     def embed(self, passages: Iterable[tuple[str, Passage, str, bytes]], known: Collection[bytes]) -> Embedded:

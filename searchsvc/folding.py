@@ -45,10 +45,12 @@ def _fold(entry: Entry, told: Told, catalogue: Catalogue, writer: Writer) -> Non
     common = bands(mine)
     alike = [row for row in catalogue.alike(common, MOST_ALIKE) if row != entry.row][:MOST_READ]
     how = {row: likeness(mine, told(row)) for row in alike}
-    joined = {catalogue.story(row): row for row in alike if how[row] is Likeness.COPIES}
+    copies = [row for row in alike if how[row] is Likeness.COPIES]
+    joined = {catalogue.story(row): row for row in copies}
     kept_apart = {catalogue.story(row) for row in alike if how[row] is Likeness.VERSIONS}
     members = [entry.row, *joined.values()]
-    if len(joined) > 1 or not kept_apart.isdisjoint(joined):
+    strangers = joined and not catalogue.origins_beside(copies[0], MOST_PARTED) <= {told(row).origin for row in copies}
+    if len(joined) > 1 or strangers or not kept_apart.isdisjoint(joined):
         members += [copy for row in joined.values() for copy in catalogue.copies(row)][:MOST_PARTED]
         members = list(dict.fromkeys(members))
         for part in parted([told(row) for row in members]):
@@ -60,4 +62,4 @@ def _fold(entry: Entry, told: Told, catalogue: Catalogue, writer: Writer) -> Non
 
 
 def _telling(entry: Entry) -> Telling:
-    return Telling(entry.title, entry.text, entry.source, entry.published)
+    return Telling(entry.title, entry.text, entry.source, entry.published, entry.origin)

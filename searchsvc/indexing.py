@@ -24,6 +24,7 @@ from searchsvc.embedding import Embedder
 from searchsvc.errors import Busy, Unreadable
 from searchsvc.readers import read
 from searchsvc.scanning import File, Kept, Scan, scan
+from searchsvc.sources import origin_of
 
 if TYPE_CHECKING:
     from searchsvc.feeds import News, Poll
@@ -139,6 +140,8 @@ class Indexer:
         began = flushed = time.monotonic()
         self._report.feeds = 1
         seen: list[News] = []
+        # Of the feed that the owner named, wherever that leads, and whatever its entries say that they are.
+        origin = origin_of(poll.url)
 
         def record(writer: Writer) -> None:
             for news in seen:
@@ -147,7 +150,7 @@ class Indexer:
         try:
             for news in poll:
                 self._report.problems += news.problems
-                self._take([news.article] if news.article else [], None, "", lambda: None)
+                self._take([replace(news.article, origin=origin)] if news.article else [], None, "", lambda: None)
                 seen.append(news)
                 if time.monotonic() - flushed > SOON:
                     self._flush(record=record)
@@ -226,7 +229,7 @@ class Indexer:
             if isinstance(one, Problem):
                 self._report.problems.append(one)
                 continue
-            ident = self._identity(one.key, file, file_key)
+            ident = self._identity(one, file, file_key)
             if ident in ids:
                 reason = f"the key {one.key!r} stands more than once; the last article with it is kept"
                 self._report.problems.append(Problem(file or "the articles given", reason, lost=False))
@@ -237,9 +240,13 @@ class Indexer:
                 flushed()
         return ids
 
-    def _identity(self, key: str, file: str | None, file_key: str) -> str:
-        """Return the id of a key; where two files in different folders have one name, the later gets another id."""
+    def _identity(self, article: Article, file: str | None, file_key: str) -> str:
+        """Return the id of an article; where two files in different folders have one name, the later gets another."""
+        key, origin = article.key, article.origin
         ident = article_id(key)
+        if origin is not None:
+            # What a feed brought before origins were recorded has the plain id of its key, and keeps it.
+            return ident if self._catalogue.origins([ident]).get(ident) == origin else article_id(key, origin)
         if file is None or not (key == file_key or key.startswith(f"{file_key}#")):
             return ident
         other = article_id(f"{file}\n{key}")
@@ -251,7 +258,8 @@ class Indexer:
         return ident
 
     def _draft(self, article: Article, ident: str, file: str | None) -> None:
-        if ident not in self._drafts and self._catalogue.digests([ident]).get(ident) == digest_of(article):
+        known = self._catalogue.digests([ident]).get(ident) == digest_of(article)
+        if ident not in self._drafts and known and self._catalogue.origins([ident]).get(ident) == article.origin:
             self._report.unchanged += 1
             if file is not None:
                 self._owned.append((ident, file))
@@ -291,7 +299,16 @@ class Indexer:
         self._drafts, self._owned, self._ended, self._held = {}, [], [], 0
 
     def _give_way(self) -> None:
-        """Give another id to what has a file's name for its key, where another process was first with the name."""
+        """Give another id to what has a file's name for its key, where another process was first with the name.
+
+        And to what a feed brought, where its plain id has become that of an article of the owner's.
+        """
+        origins = self._catalogue.origins(ident for ident, draft in self._drafts.items() if draft.entry.origin)
+        for ident, origin in origins.items():
+            if origin != self._drafts[ident].entry.origin:
+                draft = self._drafts.pop(ident)
+                other = article_id(draft.entry.key, draft.entry.origin)
+                self._drafts[other] = replace(draft, entry=replace(draft.entry, id=other))
         taken = [
             (ident, draft)
             for ident, draft in self._drafts.items()
@@ -305,6 +322,10 @@ class Indexer:
 
     def _write(self, writer: Writer, vanished: Sequence[str]) -> None:
         files = {name: writer.begin_file(name) for _, name in self._owned}
+        for ident, origin in self._catalogue.origins(self._drafts).items():
+            if origin is not None and (entry := self._drafts[ident].entry).origin is None:
+                # A feed brought it before origins were recorded: the plain id is the owner's, and both are kept.
+                writer.rename(ident, article_id(entry.key, origin))
         there = self._catalogue.digests(self._drafts)
         for ident, draft in self._drafts.items():
             if there.get(ident) == draft.digest:  # another process was quicker

@@ -83,6 +83,8 @@ def wording(quote: str) -> str:
 def check(quote: str, articles: Iterable[Entry]) -> QuoteCheck:
     """Say whether any of these articles holds a quote; of several that do, the one that was published first.
 
+    What the owner gave goes before what a feed says, whatever its date.
+
     Raises BadInput where the quote holds no word or is too long.
     """
     wanted = wording(quote)
@@ -132,5 +134,5 @@ def _checked(verdict: Verdict, article: Entry, start: int, end: int, similarity:
     return QuoteCheck(verdict, article, where[start], where[end - 1] + 1, similarity)
 
 
-def _age(article: Entry) -> tuple[datetime, int]:
-    return article.published or datetime.max.replace(tzinfo=UTC), article.row
+def _age(article: Entry) -> tuple[int, datetime, int]:
+    return -article.standing, article.published or datetime.max.replace(tzinfo=UTC), article.row

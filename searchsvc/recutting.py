@@ -36,7 +36,7 @@ class Recut:
         return report
 
     def _count(self, entries: list[Entry]) -> None:
-        counted = [(entry.row, held(entry.source, entry.title, entry.text)) for entry in entries]
+        counted = [(entry.row, held(entry.source, entry.title, entry.text, entry.origin)) for entry in entries]
         with self.turn(), self.catalogue.writing() as writer:
             there = self.catalogue.articles(row for row, _ in counted)
             for row, blocks in counted:

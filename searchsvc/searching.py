@@ -4,7 +4,7 @@ question ── vector, words ──► candidates ── fuse, freshen, (rerank
 """
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -124,6 +124,8 @@ def answer(
         fused = _freshened(question, fused, snapshot)
     story = catalogue.story if question.fold else int
     candidates = fused.best_first()
+    if question.fold:
+        candidates = foremost(candidates, {*fused.articles.tolist()}, catalogue)
     if reranker is not None:
         candidates = _reranked(question, candidates, catalogue, reranker)
     ranked = group(candidates, question.limit + SPARE, question.per_article, story)
@@ -157,6 +159,23 @@ def answer(
         took_ms=(time.perf_counter() - began) * 1_000,
         tokens=tokens,
     )
+
+
+def foremost(ranked: Iterable[Ranked], there: Collection[int], catalogue: Catalogue) -> Iterator[Ranked]:
+    """Yield the passages, but not of an article whose story a copy that is `there` tells on better authority.
+
+    Of the copies of a story the best passage's is shown: a stranger's, edited for it or with a date of its own making,
+    must not stand for the original (see `sources.standing`).
+    """
+    outdone: dict[int, bool] = {}
+    for one in ranked:
+        article = one.article
+        if article not in outdone:
+            copies = [copy for copy in catalogue.copies(article) if copy in there]
+            standings = catalogue.standings([article, *copies]) if copies else {}
+            outdone[article] = bool(standings) and standings.get(article, 0) < max(standings.values())
+        if not outdone[article]:
+            yield one
 
 
 def _freshened(question: Question, fused: Fused, snapshot: Snapshot) -> Fused:

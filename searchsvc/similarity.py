@@ -17,7 +17,7 @@ from searchsvc.engines import Filter, Snapshot
 from searchsvc.errors import DamagedIndex
 from searchsvc.passages import Span
 from searchsvc.ranking import Ranked, group
-from searchsvc.searching import Hit
+from searchsvc.searching import Hit, foremost
 
 CANDIDATES = 300  # for each passage of the article
 MOST_PASSAGES = 16  # of a longer article, so many are looked at, evenly spread
@@ -36,8 +36,9 @@ def similar(
         if catalogue.stamp(snapshot.generation) != snapshot.stamp:
             raise DamagedIndex("the index is being replaced")
         own = catalogue.story(entry.row)
-        near = _nearest(catalogue.rows([entry.row], space.row).vectors, snapshot, allowed)
-        others = (one for one in near if catalogue.story(one.article) != own)
+        near = [*_nearest(catalogue.rows([entry.row], space.row).vectors, snapshot, allowed)]
+        best = foremost(near, {one.article for one in near}, catalogue)
+        others = (one for one in best if catalogue.story(one.article) != own)
         ranked = group(others, limit + SPARE, 1, catalogue.story)
         passages = catalogue.passages(one.row for one in ranked)
         entries = catalogue.articles(one.article for one in ranked)

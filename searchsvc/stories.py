@@ -57,12 +57,13 @@ FIGURE = re.compile(r"\d+")
 
 @dataclass(frozen=True)
 class Telling:
-    """An article's title and text, and what tells a cut copy from an update: its source and date (UTC)."""
+    """An article's title and text, what tells a cut copy from an update (source and date, UTC), and who brought it."""
 
     title: str
     text: str
     source: str | None = None
     published: datetime | None = None
+    origin: str | None = None
 
     @cached_property
     def words(self) -> list[str]:
@@ -147,15 +148,20 @@ def likeness(one: Telling, other: Telling) -> Likeness:
 def parted(tellings: Sequence[Telling]) -> list[list[int]]:
     """Return which articles tell one story, by their places: all that copies join, but no versions of each other.
 
-    A copy that was cut from either of two versions goes with the one that it resembles more. The order in which the
-    articles are given does not matter.
+    What comes from elsewhere joins no others: of each origin in one part, some article must be a copy of one in the
+    other, so that a text made of two stories makes no single one of them, and hides neither. A copy that was cut from
+    either of two versions goes with the one that it resembles more. The order in which the articles are given does not
+    matter.
     """
     parts: list[list[int]] = []
     for place in sorted(range(len(tellings)), key=lambda place: _moment(tellings[place])):
         mine = [place]
         for part in sorted(parts, key=lambda part: -max(_resemblance(tellings[place], tellings[at]) for at in part)):
-            how = {likeness(tellings[a], tellings[b]) for a in mine for b in part}
-            if Likeness.COPIES in how and Likeness.VERSIONS not in how:
+            how = {(a, b): likeness(tellings[a], tellings[b]) for a in mine for b in part}
+            copies = [pair for pair, found in how.items() if found is Likeness.COPIES]
+            joined = [{tellings[at].origin for at in side} for side in zip(*copies, strict=True)]
+            whole = [{tellings[at].origin for at in side} for side in (mine, part)]
+            if joined == whole and Likeness.VERSIONS not in how.values():
                 parts.remove(part)
                 mine += part
         parts.append(mine)

@@ -131,7 +131,9 @@ def test_copies_are_one_hit_that_names_the_others_unless_that_is_not_wanted(clie
         (hit,) = client.get("/search", params=asked).json()["hits"]
         listed = {one["id"]: one for one in hit["also_in"]}
         assert {hit["article"]["id"], *listed} == {sushi, other}
-        assert all(one.keys() == {"id", "key", "title", "source", "url", "published"} for one in listed.values())
+        assert all(
+            one.keys() == {"id", "key", "title", "source", "url", "published", "origin"} for one in listed.values()
+        )
         every = client.get("/search", params=asked | {"limit": 10, "fold": "false"})
         assert sorted(ids(every)) == sorted([sushi, other])
         assert [one["also_in"] for one in every.json()["hits"]] == [[], []]
@@ -348,6 +350,7 @@ def test_an_article_is_added_found_changed_and_deleted(client: httpx.Client) -> 
         "language": "en",
         "version": 1,
         "revised": None,
+        "origin": None,
     }
     assert hit["answer"]["text"] == "Sushi chefs in Tokyo have begun serving tuna grown in laboratories."
 

@@ -80,6 +80,7 @@ def known(asked: Library | Client, answer: str = ANSWER) -> dict[str, Any]:
         "title": "Grain ships ‹b>may‹/b> leave",
         "date": "2024-06-18T00:00:00Z",
         "source": "Geneva Post",
+        "origin": None,
         "link": "https://geneva-post.example/grain",
         "start": 0,
         "end": len(STORY),
@@ -91,6 +92,7 @@ def known(asked: Library | Client, answer: str = ANSWER) -> dict[str, Any]:
                 "title": "Ships to sail",
                 "date": "2024-06-19T00:00:00Z",
                 "source": "Basel Courier",
+                "origin": None,
                 "link": page and page + article_id("copy"),
             }
         ],

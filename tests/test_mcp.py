@@ -142,6 +142,7 @@ def test_every_tool_answers_by_value(transport: str, mode: str, request: pytest.
         "author": "Ada Bly",
         "published": "2024-06-17T09:00:00Z",
         "language": "en",
+        "origin": None,
     }
     copy = {
         "id": IDS["copy"],
@@ -151,6 +152,7 @@ def test_every_tool_answers_by_value(transport: str, mode: str, request: pytest.
         "author": None,
         "published": "2024-06-18T00:00:00Z",
         "language": "en",
+        "origin": None,
     }
     agreed = {"text": AGREED, "start": 0, "end": len(AGREED)}
 

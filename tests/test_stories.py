@@ -334,7 +334,8 @@ def test_people_are_told_where_else_a_story_stands(
     (hit,) = json.loads(capsys.readouterr().out)["hits"]
     assert [one["key"] for one in hit["also_in"]] == list(others)
     assert hit["also_in"][-1] == {
-        "id": article_id("undated"), "key": "undated", "title": TITLE, "source": None, "url": None, "published": None
+        "id": article_id("undated"), "key": "undated", "title": TITLE, "source": None, "url": None, "published": None,
+        "origin": None,
     }  # fmt: skip
 
 

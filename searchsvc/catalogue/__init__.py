@@ -43,6 +43,7 @@ from searchsvc.catalogue.records import (
 from searchsvc.catalogue.writing import Writer
 from searchsvc.errors import NoIndex
 from searchsvc.passages import Passage
+from searchsvc.sources import standing
 
 __all__ = [
     "Catalogue",
@@ -62,7 +63,7 @@ __all__ = [
     "to_microseconds",
 ]
 
-ENTRY = "row, id, key, title, text, url, source, author, published, published_from, language, version, since"
+ENTRY = "row, id, key, title, text, url, source, author, published, published_from, language, version, since, origin"
 SEEN = "key, size, modified_ns, changed_ns, seen_ns, digest, cut, problems"
 
 UNDER = "(path = ? OR (path > ? AND path < ?))"
@@ -180,6 +181,16 @@ class Catalogue:
         """Return the digest of each of these articles that exists, by id."""
         sql = "SELECT id, digest FROM newest WHERE id = ?"
         return dict(found for ident in ids if (found := self._db.execute(sql, (ident,)).fetchone()))
+
+    def origins(self, ids: Iterable[str]) -> dict[str, str | None]:
+        """Return the origin of each of these articles that exists, by id; None where the owner gave it."""
+        sql = "SELECT id, origin FROM newest WHERE id = ?"
+        return dict(found for ident in ids if (found := self._db.execute(sql, (ident,)).fetchone()))
+
+    def standings(self, rows: Iterable[int]) -> dict[int, int]:
+        """Return how good the word is by which the source of each of these articles, by row, is known."""
+        sql = "SELECT source, url, origin FROM articles WHERE row = ?"
+        return {row: standing(*found) for row in rows if (found := self._db.execute(sql, (row,)).fetchone())}
 
     def seen(self, path: str) -> Seen | None:
         """Return what is known of a file."""
@@ -353,6 +364,10 @@ class Catalogue:
         """Return the rows of the other copies of an article's story."""
         return stories.copies(self._db, article)
 
+    def origins_beside(self, article: int, most: int) -> set[str | None]:
+        """Return where the first `most` copies of an article's story came from; see `stories.origins`."""
+        return stories.origins(self._db, article, most)
+
     def unused_bytes(self) -> tuple[int, int]:
         """Return how many bytes of the file hold nothing, and its size."""
         free, pages, size = (self._one(f"PRAGMA {name}") for name in ("freelist_count", "page_count", "page_size"))
@@ -426,7 +441,7 @@ class Catalogue:
 
 def _entry(values: tuple[object, ...]) -> Entry:
     published, since = (from_microseconds(at) if isinstance(at, int) else None for at in (values[8], values[12]))
-    return Entry(*values[:8], published, *values[9:12], since)  # type: ignore[call-arg, arg-type]
+    return Entry(*values[:8], published, *values[9:12], since, values[13])  # type: ignore[call-arg, arg-type]
 
 
 def _under(path: str) -> tuple[str, str, str]:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from searchsvc.catalogue.origins import ORIGINS, attribute
 from searchsvc.errors import Busy, DamagedCatalogue, ModelMismatch, Unwritable
 
 LOG_BYTES = 32_000_000  # of the write-ahead log, beyond which it is cut once it is in the file
@@ -196,6 +197,7 @@ MIGRATIONS = (
     ) STRICT;
     CREATE INDEX stories_by_story ON stories (story);
     """,
+    ORIGINS,
 )
 SIDES = ("wal", "shm", "journal")  # what SQLite keeps beside a file
 APPLICATION = 0x5EA7C45C  # in the file's header: this is a catalogue of searchsvc
@@ -257,6 +259,8 @@ def migrate(db: "Connection", *, create: bool) -> None:
         for number, script in enumerate(MIGRATIONS[version:], version + 1):
             for statement in re.sub("--.*", "", script).split(";"):
                 db.execute(statement)
+            if script is ORIGINS:
+                attribute(db)
             db.execute(f"PRAGMA user_version = {number}")
         db.execute(f"PRAGMA application_id = {APPLICATION}")
         db.execute("COMMIT")

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from searchsvc.articles import Problem
 from searchsvc.passages import Passage
+from searchsvc.sources import credit, standing
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
@@ -17,7 +18,8 @@ MICROSECOND = timedelta(microseconds=1)
 class Entry:
     """An article as the catalogue holds it: cleaned, and with its own row.
 
-    `version` counts the texts that it has had, from 1; `since` is when this one was recorded.
+    `version` counts the texts that it has had, from 1; `since` is when this one was recorded. `origin` is None where
+    the owner gave it, and else names whose feed brought it.
     """
 
     row: int
@@ -33,6 +35,17 @@ class Entry:
     language: str | None
     version: int = 1
     since: datetime | None = None
+    origin: str | None = None
+
+    @property
+    def credit(self) -> str | None:
+        """Who published it, as people are told; see `sources.credit`."""
+        return credit(self.source, self.url, self.origin)
+
+    @property
+    def standing(self) -> int:
+        """How good the word is by which its source is known; see `sources.standing`."""
+        return standing(self.source, self.url, self.origin)
 
     @property
     def revised(self) -> datetime | None:

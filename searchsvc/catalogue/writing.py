@@ -64,9 +64,10 @@ class Writer:
         published = None if entry.published is None else to_microseconds(entry.published)
         cursor = self._db.execute(
             """INSERT INTO articles (id, key, title, text, url, source, author, published, published_from, language,
-                   version, since, digest, given, file) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+                   version, since, digest, given, file, origin)
+               VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
             (entry.id, entry.key, entry.title, entry.text, entry.url, entry.source, entry.author, published,
-             entry.published_from, entry.language, version, since, digest, given, file),
+             entry.published_from, entry.language, version, since, digest, given, file, entry.origin),
         )  # fmt: skip
         article: int = cursor.lastrowid  # type: ignore[assignment]
         self.add_passages(article, space, passages)
@@ -78,13 +79,17 @@ class Writer:
         self._cut[article] = without
         return bool(before)
 
+    def rename(self, ident: str, other: str) -> None:
+        """Give an article, with all its versions, another id, which no article may have."""
+        self._db.execute("UPDATE articles SET id = ? WHERE id = ?", (other, ident))
+
     def recut(self, article: int, space: int, passages: Sequence[Cut]) -> None:
         """Give an article, by row, other passages, cut without what is junk now.
 
         Its rows are never changed, so it gets another row, of the same version, and passages in no other space.
         """
         columns = """id, key, title, text, url, source, author, published, published_from, language, version, since,
-                     digest, given, file"""
+                     digest, given, file, origin"""
         self._db.execute("UPDATE articles SET until = ? WHERE row = ?", (self._at, article))
         sql = f"INSERT INTO articles ({columns}) SELECT {columns} FROM articles WHERE row = ?"
         row: int = self._db.execute(sql, (article,)).lastrowid  # type: ignore[assignment]

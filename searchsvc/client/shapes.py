@@ -20,6 +20,7 @@ class ArticleFields(TypedDict):
     language: str | None
     version: int
     revised: str | None
+    origin: str | None
 
 
 class WholeArticle(ArticleFields):
@@ -53,6 +54,7 @@ class Copy(TypedDict):
     source: str | None
     url: str | None
     published: str | None
+    origin: str | None
 
 
 class FoundHit(TypedDict):

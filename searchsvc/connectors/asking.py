@@ -77,5 +77,6 @@ def _citation(article: ArticleFields | Copy, library: Library | Client) -> dict[
         "title": quoted(article["title"]),
         "date": article["published"],
         "source": article["source"] and quoted(article["source"]),
+        "origin": article.get("origin"),  # which servers before this version do not tell
         "link": link_to(article, library),
     }

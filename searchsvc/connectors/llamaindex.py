@@ -69,7 +69,7 @@ class SearchsvcRetriever(BaseRetriever):
 
 
 def _node(hit: FoundHit, known: dict[str, object]) -> TextNode:
-    hidden = sorted(known.keys() - SHOWN)
+    hidden = sorted(known.keys() - SHOWN - ({"origin"} if known["origin"] else set()))
     return TextNode(
         id_=hit["passage"]["id"],
         text=quoted(hit["passage"]["text"]),

@@ -31,6 +31,7 @@ from searchsvc.library import Library
 from searchsvc.questions import MOST_HITS
 from searchsvc.quoting import line, quoted
 from searchsvc.settings import Settings
+from searchsvc.sources import credit
 
 TOKENS = ("SLACK_BOT_TOKEN", "SLACK_APP_TOKEN")  # xoxb-…, xapp-…
 COMMAND = "/news"
@@ -152,7 +153,7 @@ def _block(hit: FoundHit, library: Library | Client) -> Block:
     copies = len(hit["also_in"])
     facts = [
         f"{published.day} {published:%B} {published.year}" if published else "undated",
-        line(article["source"] or "", LONGEST_NAME),
+        line(credit(article["source"], article["url"], article.get("origin")) or "", LONGEST_NAME),
         f"and in {copies} other{'s' if copies > 1 else ''}" if copies else "",
     ]
     start, end = answer["start"] - passage["start"], answer["end"] - passage["start"]

@@ -131,12 +131,12 @@ def _shown(hit: Hit) -> dict[str, object]:
         "text": paragraphs(hit.article.text, (hit.start, hit.end), hit.answer),
         "facts": _facts(hit.article),
         "link": link(hit.article.url),
-        "also_in": [one.source or one.title for one in hit.also_in],
+        "also_in": [one.credit or one.title for one in hit.also_in],
     }
 
 
 def _facts(article: Entry) -> str:
-    """Return who published an article, who wrote it, and when."""
+    """Return who published an article, and by whose word if that is not its own, who wrote it, and when."""
     published = article.published
     date = f"{published.day} {published:%B} {published.year}" if published else None
-    return " · ".join(filter(None, (article.source, article.author, date)))
+    return " · ".join(filter(None, (article.credit, article.author, date)))

@@ -140,7 +140,7 @@ def _show_hit(console: Console, hit: Hit, as_of: datetime, explain: bool) -> Non
     entry = hit.article
     rank = Text(f"{hit.rank:>2}".ljust(INDENT), "bold green")
     put(console, Text(line(entry.title) or "Untitled", "bold"), lead=rank, indent=INDENT)
-    known = (entry.source, day(entry.published) if entry.published else "undated", entry.author)
+    known = (entry.credit, day(entry.published) if entry.published else "undated", entry.author)
     put(console, Text(" · ".join(line(one, 100) for one in known if one), "dim"), indent=INDENT)
     console.print()
     put(console, _passage(hit, colour=console.color_system is not None and not console.no_color), indent=INDENT)
@@ -161,7 +161,7 @@ def _show_hit(console: Console, hit: Hit, as_of: datetime, explain: bool) -> Non
 def _also_in(copies: Sequence[Entry]) -> str:
     """Return where else a story stands, the earliest first; where the source is not known, by title or key."""
     named = [
-        line(one.source or one.title or one.key, 100) + (f" ({day(one.published)})" if one.published else "")
+        line(one.credit or one.title or one.key, 100) + (f" ({day(one.published)})" if one.published else "")
         for one in copies[:MOST_COPIES]
     ]
     more = f", and {len(copies) - MOST_COPIES:,} more" if len(copies) > MOST_COPIES else ""

@@ -80,6 +80,7 @@ def also_in_out(entry: Entry) -> Json:
         "source": entry.source,
         "url": entry.url,
         "published": moment(entry.published),
+        "origin": entry.origin,
     }
 
 
@@ -138,6 +139,7 @@ def article_out(entry: Entry, *, text: bool = False) -> Json:
         "language": entry.language,
         "version": entry.version,
         "revised": moment(entry.revised),
+        "origin": entry.origin,
     }
     return {**fields, "text": entry.text} if text else fields
 

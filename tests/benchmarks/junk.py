@@ -72,7 +72,7 @@ def main() -> None:
 def texts(catalogue: Catalogue, blocks: Iterable[Recurring]) -> Iterable[Shown]:
     for one in blocks:
         entry = catalogue.articles([one.article])[one.article]
-        found = (text for text in entry.text.split("\n\n") if number_of(entry.source, text) == one.number)
+        found = (text for text in entry.text.split("\n\n") if number_of(entry.source, text, entry.origin) == one.number)
         yield Shown(one.articles, entry.source, next(found))
 
 
@@ -81,7 +81,7 @@ def counting_ms(catalogue: Catalogue) -> float:
     entries = catalogue.articles(added[-TIMED:]).values()
     began = time.process_time()
     for entry in entries:
-        held(entry.source, entry.title, entry.text)
+        held(entry.source, entry.title, entry.text, entry.origin)
     return round((time.process_time() - began) * 1_000 / max(1, len(entries)), 3)
 
 

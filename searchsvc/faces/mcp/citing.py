@@ -50,6 +50,7 @@ def whole(entry: "Entry", pages: str) -> WholeText:
         "author": _name(entry.author),
         "published": _moment(entry.published),
         "language": entry.language,
+        "origin": entry.origin,
     }
     if len(entry.text) > LONGEST_TEXT:
         known["cut"] = f"the first {LONGEST_TEXT:,} of {len(entry.text):,} characters"
@@ -143,6 +144,7 @@ def _cited(entry: "Entry", pages: str) -> Cited:
         author=_name(entry.author) or None,
         published=_moment(entry.published),
         language=entry.language,
+        origin=entry.origin,
     )
 
 

@@ -28,7 +28,7 @@ class WholeText(FoundArticle):
     """An article with its text."""
 
     text: str = Field(description=QUOTED)
-    metadata: dict[str, str] = Field(description="What else is known: source, author, published, language.")
+    metadata: dict[str, str] = Field(description="What else is known: source, author, published, language, origin.")
 
 
 class Cited(FoundArticle):
@@ -38,6 +38,10 @@ class Cited(FoundArticle):
     author: str | None
     published: str | None = Field(description="ISO 8601, UTC; null where it is not known.")
     language: str | None = Field(description="Two-letter code.")
+    origin: str | None = Field(
+        description="The domain whose feed brought the article. Where source and url are of another domain, they are "
+        "known by its word alone: say so then. Null where the owner of the index gave it."
+    )
 
 
 class Stretch(BaseModel):
