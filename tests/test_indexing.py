@@ -19,7 +19,7 @@ from searchsvc import drafting, indexing
 from searchsvc.articles import Article, Problem, article_id
 from searchsvc.catalogue import Catalogue, Entry
 from searchsvc.indexing import Indexer, Report
-from searchsvc.readers import READERS
+from searchsvc.readers import READERS, read
 from searchsvc.readers.text import read_text
 from searchsvc.scanning import Kept
 
@@ -38,7 +38,7 @@ class Desk:
         self.news.mkdir()
 
     def indexer(self) -> Indexer:
-        return Indexer(self.catalogue, self.space, lambda: self.embedder, 1_000_000, nullcontext)
+        return Indexer(self.catalogue, self.space, lambda: self.embedder, 1_000_000, nullcontext, read)
 
     def files(self, *paths: Path, only: Collection[Path] | None = None, prune: bool = False) -> Report:
         return self.indexer().files(paths or [self.news], lambda *_: None, only=only, prune=prune)

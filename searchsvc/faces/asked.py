@@ -26,7 +26,15 @@ from pydantic import (
 from searchsvc.dates import parse_bound
 from searchsvc.errors import BadInput
 from searchsvc.questions import LONGEST, MOST_HITS, MOST_PASSAGES
-from searchsvc.readers.fields import language_code, without_surrogates
+from searchsvc.readers.fields import (
+    LONGEST_AUTHOR,
+    LONGEST_KEY,
+    LONGEST_SOURCE,
+    LONGEST_TITLE,
+    LONGEST_URL,
+    language_code,
+    without_surrogates,
+)
 
 AROUND = 500  # characters shown before and after the passage that a window is asked for
 MOST_ARTICLES = 1_000  # in one request
@@ -208,13 +216,24 @@ class NewArticle(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     text: Annotated[Text, AfterValidator(_said)] = Field(min_length=1, description="The article's text.")
-    title: Text | None = Field(None, description="Its headline; without one, the first words of the text.")
-    key: Text | None = Field(
-        None, description="Its identity: the same key replaces. Default: the URL, else one made from title and text."
+    title: Text | None = Field(
+        None, max_length=LONGEST_TITLE, description="Its headline; without one, the first words of the text."
     )
-    url: Text | None = Field(None, description="Where it was published.", examples=["https://news.example/putin"])
-    source: Text | None = Field(None, description="Who published it. Default: the site that the URL names.")
-    author: Text | None = Field(None, description="Who wrote it.")
+    key: Text | None = Field(
+        None,
+        max_length=LONGEST_KEY,
+        description="Its identity: the same key replaces. Default: the URL, else one made from title and text.",
+    )
+    url: Text | None = Field(
+        None,
+        max_length=LONGEST_URL,
+        description="Where it was published.",
+        examples=["https://news.example/putin"],
+    )
+    source: Text | None = Field(
+        None, max_length=LONGEST_SOURCE, description="Who published it. Default: the site that the URL names."
+    )
+    author: Text | None = Field(None, max_length=LONGEST_AUTHOR, description="Who wrote it.")
     published: Annotated[str | int | float | None, BeforeValidator(_dated)] = Field(
         None,
         description="When it was published: ISO 8601, RFC 2822 or seconds since 1970. A date that cannot be believed "
