@@ -32,7 +32,7 @@ READ_AHEAD = 2  # messages, each as large as an article may be
 STARTING = 60.0  # seconds in which Python starts even on a machine that is very busy
 GRACE = 5.0  # seconds until a process that was killed is gone, unless the operating system itself is stuck
 # Bytes of address space: Python with its libraries, then what a tree of a page and the copies of it take.
-MEMORY, MEMORY_PER_BYTE = 1_500_000_000, 150
+MEMORY, MEMORY_PER_BYTE = 1_000_000_000, 100
 
 
 def memory_for(article_bytes: int) -> int:
