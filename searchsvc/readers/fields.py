@@ -81,7 +81,7 @@ def shortened(article: Article) -> tuple[Article, list[str]]:
         value: str | None = getattr(article, name)
         if value is not None and len(value) > most:
             changed[name] = f"{value[: most - 1]}…"
-            reasons.append(f"the {name} has {len(value):,} characters; it was cut at {most:,}")
+            reasons.append(f"the {name} has {len(value):,} characters, more than {most:,}; it was cut")
     for name, most in _LEFT_OUT:
         value = getattr(article, name)
         if value is not None and len(value) > most:
