@@ -85,6 +85,11 @@ def _dated(value: object) -> object:
 
 
 Text = Annotated[str, BeforeValidator(_whole)]
+Title = Annotated[str, StringConstraints(max_length=LONGEST_TITLE), BeforeValidator(_whole)]
+Key = Annotated[str, StringConstraints(max_length=LONGEST_KEY), BeforeValidator(_whole)]
+Url = Annotated[str, StringConstraints(max_length=LONGEST_URL), BeforeValidator(_whole)]
+Source = Annotated[str, StringConstraints(max_length=LONGEST_SOURCE), BeforeValidator(_whole)]
+Author = Annotated[str, StringConstraints(max_length=LONGEST_AUTHOR), BeforeValidator(_whole)]
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=300), BeforeValidator(_whole)]
 Line = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=LONGEST), BeforeValidator(_whole)
@@ -216,24 +221,13 @@ class NewArticle(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     text: Annotated[Text, AfterValidator(_said)] = Field(min_length=1, description="The article's text.")
-    title: Text | None = Field(
-        None, max_length=LONGEST_TITLE, description="Its headline; without one, the first words of the text."
+    title: Title | None = Field(None, description="Its headline; without one, the first words of the text.")
+    key: Key | None = Field(
+        None, description="Its identity: the same key replaces. Default: the URL, else one made from title and text."
     )
-    key: Text | None = Field(
-        None,
-        max_length=LONGEST_KEY,
-        description="Its identity: the same key replaces. Default: the URL, else one made from title and text.",
-    )
-    url: Text | None = Field(
-        None,
-        max_length=LONGEST_URL,
-        description="Where it was published.",
-        examples=["https://news.example/putin"],
-    )
-    source: Text | None = Field(
-        None, max_length=LONGEST_SOURCE, description="Who published it. Default: the site that the URL names."
-    )
-    author: Text | None = Field(None, max_length=LONGEST_AUTHOR, description="Who wrote it.")
+    url: Url | None = Field(None, description="Where it was published.", examples=["https://news.example/putin"])
+    source: Source | None = Field(None, description="Who published it. Default: the site that the URL names.")
+    author: Author | None = Field(None, description="Who wrote it.")
     published: Annotated[str | int | float | None, BeforeValidator(_dated)] = Field(
         None,
         description="When it was published: ISO 8601, RFC 2822 or seconds since 1970. A date that cannot be believed "
