@@ -37,12 +37,14 @@ class Article:
 class Problem:
     """Something a reader met that a person should know: `where` (file, or file and line) and `reason`.
 
-    `lost` says whether an article is missing because of it; a record that only lost its date is not lost.
+    `lost` says whether an article is missing because of it; a record that only lost its date is not lost. `count` is
+    more than 1 where it stands for so many that are not named (see `readers/tally.py`).
     """
 
     where: str
     reason: str
     lost: bool = True
+    count: int = 1
 
 
 def article_id(key: str, origin: str | None = None) -> str:

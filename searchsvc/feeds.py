@@ -12,22 +12,20 @@ import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from urllib.parse import urljoin
 
 from searchsvc.articles import Article, Problem, site_of
 from searchsvc.catalogue import FeedState
 from searchsvc.errors import Unreadable
 from searchsvc.fetching import Fetched, Fetcher, Unfetched
-from searchsvc.readers.feed import Entry, Feed, from_entry, parse_feed
-from searchsvc.readers.html import article_on, decode_page
+from searchsvc.readers.feed import Entry, Feed, from_entry
 from searchsvc.readers.packing import too_large
+from searchsvc.readers.process import ReaderProcesses
 
 MOST_ENTRIES = 500
 INTERVAL = timedelta(minutes=15)
 LONGEST = timedelta(days=1)  # that a failing feed is left alone, unless it asks for more
 
-_PAGES = frozenset({"text/html", "application/xhtml+xml"})
-_FEEDS = frozenset({"application/rss+xml", "application/atom+xml", "application/feed+json"})
+PAGES = frozenset({"text/html", "application/xhtml+xml"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +55,7 @@ class Poll:
         state: FeedState,
         known: Callable[[str], bytes | None],
         fetcher: Fetcher,
+        readers: ReaderProcesses,
         limit: int,
         *,
         now: datetime,
@@ -71,6 +70,7 @@ class Poll:
         self.state = state
         self._known = known
         self._fetcher = fetcher
+        self._readers = readers
         self._limit = limit
         self._now = now
         self._interval = interval
@@ -81,7 +81,7 @@ class Poll:
         before = self.state
         try:
             fetched = self._fetcher.get(self.url, etag=before.etag, modified=before.modified, robots=False)
-            feed = _feed(fetched) if fetched else Feed(())
+            feed = self._feed(fetched) if fetched else Feed(())
         except Unreadable as fault:
             self.state = self._after(fault)
             raise
@@ -152,13 +152,17 @@ class Poll:
             if fault.passing:
                 self._silent[host] = fault.message
             raise
-        if fetched is None or fetched.media_type not in {*_PAGES, ""}:
+        if fetched is None or fetched.media_type not in {*PAGES, ""}:
             raise Unreadable(f"is {fetched.media_type if fetched else 'unchanged'}, not a web page")
-        found = article_on(decode_page(fetched.body, fetched.charset), url, url)
-        page = next(one for one in found if isinstance(one, Article))
+        found = self._readers.article_on(fetched.body, fetched.charset, url)
+        (page,) = (one for one in found if isinstance(one, Article))
         if len(page.text) < shortest:
             raise Unreadable("has less text")
         return page
+
+    def _feed(self, fetched: Fetched) -> Feed:
+        is_page = fetched.media_type in PAGES
+        return self._readers.feed(fetched.body, fetched.url, fetched.charset, MOST_ENTRIES, is_page=is_page)
 
 
 def _without_page(entry: Entry, fault: Unreadable, passing: bool, indexed: bool) -> Problem:
@@ -169,36 +173,6 @@ def _without_page(entry: Entry, fault: Unreadable, passing: bool, indexed: bool)
     else:
         reason = fault.message
     return Problem(entry.url or "", reason, lost=not entry.text and not (passing and indexed))
-
-
-def _feed(fetched: Fetched) -> Feed:
-    try:
-        return parse_feed(fetched.body, fetched.url, fetched.charset, MOST_ENTRIES)
-    except Unreadable as fault:
-        named = _named_feed(fetched)
-        if not named and fetched.media_type not in _PAGES:
-            raise
-        said = "is a web page, not a feed"
-        raise Unreadable(f"{said}; the feed that it names is {named}" if named else said) from fault
-
-
-def _named_feed(fetched: Fetched) -> str | None:
-    """Return the URL of the feed that a web page names in its head."""
-    from lxml import etree  # type: ignore[import-untyped]
-
-    try:
-        page = decode_page(fetched.body, fetched.charset)
-    except Unreadable:
-        return None
-    tree = etree.HTML(page.replace("\0", "").encode(errors="replace"), etree.HTMLParser(encoding="utf-8"))
-    for link in tree.iter("link") if tree is not None else ():
-        kind = link.get("type", "").partition(";")[0].strip().lower()
-        if "alternate" in link.get("rel", "").lower().split() and kind in _FEEDS and link.get("href"):
-            try:
-                return urljoin(fetched.url, str(link.get("href")).strip())
-            except ValueError:
-                continue
-    return None
 
 
 def _digest(entry: Entry) -> bytes:

@@ -1,6 +1,7 @@
 """Indexing: the catalogue is brought in step with files, and with articles that are given directly.
 
     files ── scan ── read ── draft ── embed what is new ──► catalogue, a batch a turn
+              (in a process of its own)
 
 A file counts as read only in the transaction that holds its last article, so whatever interrupts the work, the next
 run goes on where this one ended. Reading, cutting and embedding need no lock: only committing takes a turn, so that
@@ -21,8 +22,10 @@ from searchsvc.articles import Article, Problem, article_id
 from searchsvc.catalogue import Catalogue, Seen, Space, Writer
 from searchsvc.drafting import CUT, Draft, Drafter, digest_of
 from searchsvc.embedding import Embedder
-from searchsvc.errors import Busy, Unreadable
-from searchsvc.readers import read
+from searchsvc.errors import Busy, SearchsvcError, Unreadable
+from searchsvc.readers import Reader, most_bytes
+from searchsvc.readers.fields import shortened
+from searchsvc.readers.tally import MOST_OF_A_FILE, Tally
 from searchsvc.scanning import File, Kept, Scan, scan
 from searchsvc.sources import origin_of
 
@@ -31,6 +34,9 @@ if TYPE_CHECKING:
 
 BATCH = 1_536  # passages embedded and committed at a time: about fifteen seconds of work on two cores
 SOON = 5.0  # seconds after which what has come from a feed is committed, though more comes
+MOST_NAMED = 1_000  # problems of each kind that a report names; it counts the others
+HASHED = 256_000_000  # bytes: of larger files only pieces are, so that no file holds up the others for long
+PIECES, PIECE = 64, 65_536  # how many, and bytes of each
 IN_DOUBT = 2_000_000_000  # ns: a file changed so shortly before it was read may have changed again within one tick
 
 Turn = Callable[[], AbstractContextManager[None]]
@@ -38,7 +44,7 @@ Turn = Callable[[], AbstractContextManager[None]]
 
 @dataclass(slots=True)
 class Report:
-    """What indexing has done so far; `problems` are in the order in which they were met."""
+    """What indexing has done so far."""
 
     files: int = 0
     unchanged_files: int = 0
@@ -50,19 +56,30 @@ class Report:
     passages: int = 0
     embedded: int = 0
     seconds: float = 0.0
-    problems: list[Problem] = field(default_factory=list)
     kept: list[Kept] = field(default_factory=list)
     unit: str = "file"  # what progress is counted in
+    tally: Tally = field(default_factory=lambda: Tally("other files", MOST_NAMED), repr=False, compare=False)
+
+    @property
+    def problems(self) -> list[Problem]:
+        """What was met, in that order; of more than `MOST_NAMED` of a kind, the last one says how many more."""
+        return self.tally.problems
 
     @property
     def lost(self) -> int:
         """How many articles or files could not be indexed."""
-        return sum(problem.lost for problem in self.problems)
+        return self.tally.total[True]
+
+    def note(self, *problems: Problem) -> None:
+        """Take problems in."""
+        for problem in problems:
+            self.tally.add(problem)
 
     def add(self, other: "Report") -> None:
         """Count in what another run did."""
-        for one in (one for one in fields(self) if one.name != "unit"):
+        for one in (one for one in fields(self) if one.name not in {"unit", "tally"}):
             setattr(self, one.name, getattr(self, one.name) + getattr(other, one.name))
+        self.note(*other.problems)
 
 
 Progress = Callable[[Report, int, int], None]  # the report so far, files done, files in all
@@ -78,14 +95,19 @@ class Indexer:
         embedder: Callable[[], Embedder],
         article_bytes: int,
         turn: Turn,
+        read: Reader,
         apart: Path | None = None,
     ) -> None:
-        """Take a callable for the model, which is not loaded where nothing has changed; no file `apart` is read."""
+        """Take a callable for the model, which is not loaded where nothing has changed, and one that reads a file.
+
+        No file `apart` is read.
+        """
         self._catalogue = catalogue
         self._space = space
         self._load = embedder
         self._article_bytes = article_bytes
         self._turn = turn
+        self._read = read
         self._apart = apart
         self._report = Report()
         self._drafts: dict[str, Draft] = {}
@@ -106,7 +128,7 @@ class Indexer:
         began = time.monotonic()
         found = scan(roots, self._catalogue, only=only, prune=prune, apart=self._apart)
         self._report.files = len(found.files)
-        self._report.problems += found.problems
+        self._report.note(*found.problems)
         for number, file in enumerate(found.files):
             progress(self._report, number, len(found.files))
             said = lambda done=number: progress(self._report, done, len(found.files))  # noqa: E731
@@ -127,7 +149,7 @@ class Indexer:
     def articles(self, articles: Iterable[Article | Problem]) -> Report:
         """Add or replace articles that were given directly."""
         began = time.monotonic()
-        self._take(articles, None, "", lambda: None)
+        self._take(articles, None, "", lambda: None, self._report.note)
         self._flush()
         self._report.seconds = time.monotonic() - began
         return self._report
@@ -149,8 +171,9 @@ class Indexer:
 
         try:
             for news in poll:
-                self._report.problems += news.problems
-                self._take([replace(news.article, origin=origin)] if news.article else [], None, "", lambda: None)
+                self._report.note(*news.problems)
+                articles = [replace(news.article, origin=origin)] if news.article else []
+                self._take(articles, None, "", lambda: None, self._report.note)
                 seen.append(news)
                 if time.monotonic() - flushed > SOON:
                     self._flush(record=record)
@@ -158,7 +181,7 @@ class Indexer:
                     seen.clear()
                     progress(self._report, 0, 1)
         except Unreadable as fault:
-            self._report.problems.append(Problem(poll.url, fault.message))
+            self._report.note(Problem(poll.url, fault.message))
 
         def record_all(writer: Writer) -> None:
             record(writer)
@@ -194,23 +217,29 @@ class Indexer:
             self._unchanged(known)
             return
         seen_ns = time.time_ns()
-        digest = _digest_of(file.path)
+        size = before.st_size if before else 0
+        most = most_bytes(file.path, self._article_bytes)
+        sampled = size > (HASHED if most is None else min(most, HASHED))
+        digest = _sample_of(file.path, size) if sampled else _digest_of(file.path)
         known = self._catalogue.seen(file.name)  # another process may have read it meanwhile
         same = known is not None and known.size is not None and (known.digest, known.cut) == (digest, CUT)
+        same = same and not sampled  # who has seen pieces does not know
         if before is not None and digest is not None and known is not None and same:
             self._ended.append(Ended(file.name, _seen(known.key, before, seen_ns, digest, known.problems)))
             self._unchanged(known)
             return
         key = (known and known.key) or file.key
         held = self._catalogue.ids_from(file.name)
-        first = len(self._report.problems)
-        stayed = self._take(read(file.path, key, self._article_bytes), file.name, key, flushed)
-        problems = tuple(self._report.problems[first:])
+        tally = Tally(file.name, MOST_OF_A_FILE)
+        found = self._read(file.path, key, self._article_bytes)
+        stayed = self._take(found, file.name, key, flushed, tally.add)
+        problems = tuple(tally.problems)
+        self._report.note(*problems)
         if before is None or digest is None:
             return
         if not _is_same(before, file.path):
             reason = "changed while it was read; it is read again next time"
-            self._report.problems.append(Problem(file.name, reason, lost=False))
+            self._report.note(Problem(file.name, reason, lost=False))
             return
         # Where something could not be read, nothing is taken for deleted.
         gone = frozenset() if any(problem.lost for problem in problems) else frozenset(held - stayed)
@@ -218,23 +247,32 @@ class Indexer:
 
     def _unchanged(self, known: Seen) -> None:
         self._report.unchanged_files += 1
-        self._report.problems += known.problems
+        self._report.note(*known.problems)
 
     def _take(
-        self, found: Iterable[Article | Problem], file: str | None, file_key: str, flushed: Callable[[], None]
+        self,
+        found: Iterable[Article | Problem],
+        file: str | None,
+        file_key: str,
+        flushed: Callable[[], None],
+        note: Callable[[Problem], object],
     ) -> set[str]:
         """Draft what a reader found, flushing whenever there is a batch; return the ids of the articles."""
         ids: set[str] = set()
-        for one in found:
-            if isinstance(one, Problem):
-                self._report.problems.append(one)
+        for given in found:
+            if isinstance(given, Problem):
+                note(given)
                 continue
+            one, reasons = shortened(given)
+            for reason in reasons:
+                note(Problem(_place(one, file), reason, lost=False))
             ident = self._identity(one, file, file_key)
             if ident in ids:
                 reason = f"the key {one.key!r} stands more than once; the last article with it is kept"
-                self._report.problems.append(Problem(file or "the articles given", reason, lost=False))
+                note(Problem(file or "the articles given", reason, lost=False))
             ids.add(ident)
-            self._draft(one, ident, file)
+            if (problem := self._draft(one, ident, file)) is not None:
+                note(problem)
             if self._held >= BATCH:
                 self._flush()
                 flushed()
@@ -257,23 +295,32 @@ class Indexer:
         self._named.add(ident)
         return ident
 
-    def _draft(self, article: Article, ident: str, file: str | None) -> None:
+    def _draft(self, article: Article, ident: str, file: str | None) -> Problem | None:
+        """Prepare an article to be recorded; return why it cannot be."""
         known = self._catalogue.digests([ident]).get(ident) == digest_of(article)
         if ident not in self._drafts and known and self._catalogue.origins([ident]).get(ident) == article.origin:
             self._report.unchanged += 1
             if file is not None:
                 self._owned.append((ident, file))
-            return
-        draft = self._drafter.draft(article, ident, file, self._catalogue.junk_among)
+            return None
+        drafter = self._drafter
+        try:
+            draft = drafter.draft(article, ident, file, self._catalogue.junk_among)
+        except SearchsvcError:
+            raise
+        except BaseException as fault:
+            if not _is_of_the_input(fault):
+                raise
+            said = f"{type(fault).__name__}: {fault}".removesuffix(": ")
+            return Problem(_place(article, file), f"it could not be cleaned and cut ({said})")
         if draft is None:
-            where = article.key if file is None else file if file.endswith(article.key) else f"{file}, {article.key}"
-            self._report.problems.append(Problem(where, "no sentence that could be searched"))
-            return
+            return Problem(_place(article, file), "no sentence that could be searched")
         replaced = self._drafts.get(ident)
         self._held += len(draft.passages) - (len(replaced.passages) if replaced else 0)
         self._drafts[ident] = draft
         if file is not None:
             self._owned.append((ident, file))
+        return None
 
     def _flush(self, vanished: Sequence[str] = (), record: Callable[[Writer], None] | None = None) -> None:
         """Embed what is new, and commit all drafts and the files that ended with them in one transaction."""
@@ -368,6 +415,16 @@ class Ended:
     gone: frozenset[str] = frozenset()
 
 
+def _place(article: Article, file: str | None) -> str:
+    """Return what a problem with an article is said of."""
+    return article.key if file is None else file if file.endswith(article.key) else f"{file}, {article.key}"
+
+
+def _is_of_the_input(fault: BaseException) -> bool:
+    """Say whether an article can be to blame for this; a panic of a library in Rust is no `Exception`."""
+    return isinstance(fault, Exception) or type(fault).__name__ == "PanicException"
+
+
 def _seen(key: str | None, stat: stat_result, seen_ns: int, digest: bytes | None, problems: Sequence[Problem]) -> Seen:
     times = (stat.st_mtime_ns, stat.st_ctime_ns, seen_ns)
     return Seen(key, stat.st_size, *times, digest, CUT, tuple(problems))
@@ -398,3 +455,19 @@ def _digest_of(path: Path) -> bytes | None:
             return hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16)).digest()
     except OSError:
         return None
+
+
+def _sample_of(path: Path, size: int) -> bytes | None:
+    """Return what stands for a file too large to be hashed: its size and pieces of it; None where it cannot be read.
+
+    It tells that a file lies under another name now, and not that it has not changed.
+    """
+    digest = hashlib.blake2b(f"{size} bytes".encode(), digest_size=16)
+    try:
+        with path.open("rb") as stream:
+            for number in range(PIECES):
+                stream.seek(max(0, size - PIECE) * number // (PIECES - 1))
+                digest.update(stream.read(PIECE))
+    except OSError:
+        return None
+    return digest.digest()

@@ -26,6 +26,7 @@ from searchsvc.locking import writing_to
 from searchsvc.moving import Move
 from searchsvc.questions import MOST_HITS, MOST_WORDS, Question, ask, must_be_within
 from searchsvc.quotes import QuoteCheck, check, wording
+from searchsvc.readers.process import ReaderProcesses, memory_for
 from searchsvc.recutting import Recut
 from searchsvc.reranking import Reranker
 from searchsvc.searching import Hit, Results, answer
@@ -108,6 +109,7 @@ class Library:
         self._shown: Snapshot | None = None
         self._served: Served | None = None
         self._catalogue: Catalogue | None = None
+        self._readers = ReaderProcesses(self.settings.reading_seconds, memory_for(self.settings.article_bytes))
         self._reranking = threading.Lock()
         self._reranker: Reranker | None = None
         self._tidied = time.monotonic()
@@ -561,6 +563,7 @@ class Library:
             lambda: served.embedder,
             self.settings.article_bytes,
             self._turn,
+            self._readers.read,
             apart=self.folder,
         )
 
@@ -579,6 +582,7 @@ class Library:
             self.catalogue.feed(url),
             lambda key: self.catalogue.entry_of(url, key),
             self._fetcher,
+            self._readers,
             self.settings.article_bytes,
             now=datetime.now(UTC),
             interval=timedelta(minutes=self.settings.feed_minutes),

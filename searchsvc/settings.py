@@ -47,6 +47,14 @@ class Settings:
     article_bytes: int = field(
         default=10_000_000, metadata={"help": "most bytes of one article; larger ones are reported and skipped"}
     )
+    reading_seconds: int = field(
+        default=60,
+        metadata={
+            "help": "seconds that reading may take to come to the next article of a file or page; one that takes "
+            "longer is given up and reported",
+            "range": (1, 3600),
+        },
+    )
     cache: Path = field(default=Path(), metadata={"help": "folder for compiled models; empty: the user's cache folder"})
     host: str = field(default="127.0.0.1", metadata={"help": "address that `serve` listens on"})
     port: int = field(default=8000, metadata={"help": "port that `serve` listens on", "range": (0, 65535)})

@@ -408,6 +408,17 @@ def test_what_cannot_be_used_is_reported_and_the_rest_added(client: httpx.Client
     client.delete(f"/articles/{report['ids'][0]}")
 
 
+@pytest.mark.parametrize(
+    ("name", "most"), [("title", 1_000), ("author", 1_000), ("source", 300), ("url", 2_000), ("key", 5_000)]
+)
+def test_a_field_that_an_answer_has_no_room_for_is_refused(client: httpx.Client, name: str, most: int) -> None:
+    refused = client.post("/articles", json=[{"text": "Tuna is served.", name: "x" * (most + 1)}])
+    message = str(error(refused, 422, "bad_input")["message"])
+    assert message.endswith(f"{name} has {most + 1:,} characters; at most {most:,} are allowed")
+    (ident,) = client.post("/articles", json={"text": "Tuna is served.", name: "x" * most}).json()["ids"]
+    assert client.delete(f"/articles/{ident}").status_code == 204
+
+
 def test_half_a_character_in_an_article_is_mended(client: httpx.Client) -> None:
     body = b'{"key": "half \\udc00", "title": "Half \\ud83d", "text": "A text that was cut in the middle of a \\ud83d"}'
     (ident,) = client.post("/articles", content=body, headers=JSON).json()["ids"]

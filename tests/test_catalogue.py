@@ -1,5 +1,6 @@
 """The catalogue: what is committed is there to the last bit, and nothing else is."""
 
+import json
 import re
 import sqlite3
 import subprocess
@@ -276,6 +277,36 @@ def test_a_catalogue_of_version_1_is_brought_over_whole(tmp_path: Path) -> None:
     assert re.fullmatch("[0-9A-F]{16}", lineage)
     assert Catalogue(path).lineage() == lineage
     assert catalogue.stamp(8) == f"{lineage} {from_microseconds(9)}"
+
+
+def test_what_an_older_version_let_grow_without_bounds_is_cut(tmp_path: Path) -> None:
+    path = tmp_path / "catalogue.sqlite3"
+    db = sqlite3.connect(path, isolation_level=None)
+    for script in MIGRATIONS[:3]:
+        run(db, script)
+    db.execute("PRAGMA user_version = 3")
+    long = "x" * 10_000_000
+    insert = """INSERT INTO articles (id, key, title, url, source, author, digest, version, since, text)
+                VALUES (?, ?, 'A title', ?, ?, ?, ?, 1, 0, 'It rained.')"""
+    db.execute(insert, ("a", long, long, long, long, b"digest"))
+    db.execute(insert, ("b", "b", "https://b.example/", "b.example", "B", b"digest"))
+    problems = json.dumps([["/f", "not valid JSON", True]] * 20_000)
+    db.executemany(
+        "INSERT INTO files (path, size, problems) VALUES (?, 1, ?)",
+        [("/f", problems), ("/g", '[["/g", "is empty", true]]')],
+    )
+    db.close()
+    catalogue = Catalogue(path)
+    cut, kept = catalogue.article("a"), catalogue.article("b")
+    assert cut is not None
+    assert (len(cut.key), cut.url, len(cut.source or ""), len(cut.author or "")) == (5_000, None, 300, 1_000)
+    assert kept is not None
+    assert (kept.key, kept.url, kept.source, kept.author) == ("b", "https://b.example/", "b.example", "B")
+    first, second = catalogue.seen("/f"), catalogue.seen("/g")
+    assert first is not None
+    assert (first.size, first.problems) == (None, ())  # it is read again
+    assert second is not None
+    assert (second.size, second.problems) == (1, (Problem("/g", "is empty"),))
 
 
 def test_rows_of_version_1_are_never_used_again(tmp_path: Path) -> None:

@@ -11,12 +11,14 @@ from searchsvc.catalogue import FeedState
 from searchsvc.errors import Unreadable
 from searchsvc.feeds import News, Poll
 from searchsvc.fetching import Fetcher
+from searchsvc.readers.process import ReaderProcesses, memory_for
 
 Site = Any  # see conftest
 
 NOW = datetime(2024, 6, 18, 12, tzinfo=UTC)
 SOON = NOW + timedelta(minutes=15)
 LIMIT = 1_000_000
+READERS = ReaderProcesses(60, memory_for(LIMIT))
 JUNE_18 = datetime(2024, 6, 18, 7, 30, tzinfo=UTC)
 
 FIRST = "Ministers from four countries agreed on Tuesday to clean the river within ten years, ending a dispute."
@@ -51,7 +53,7 @@ class Reader:
         self._fetcher = Fetcher(private=True, pause=0)
 
     def poll(self) -> list[News]:
-        poll = Poll(self.url, self.state, self.digests.get, self._fetcher, self.limit, now=NOW)
+        poll = Poll(self.url, self.state, self.digests.get, self._fetcher, READERS, self.limit, now=NOW)
         try:
             news = list(poll)
         finally:
@@ -277,7 +279,9 @@ def test_no_more_than_five_hundred_entries_are_read(site: Site, reader: Reader) 
 
 def test_a_poll_that_is_interrupted_keeps_the_state(site: Site) -> None:
     site.page("/feed", rss(WHOLE, SUMMARY), "application/rss+xml", ETag='"1"')
-    poll = Poll(f"{site.url}/feed", FeedState(), lambda _: None, Fetcher(private=True, pause=0), LIMIT, now=NOW)
+    poll = Poll(
+        f"{site.url}/feed", FeedState(), lambda _: None, Fetcher(private=True, pause=0), READERS, LIMIT, now=NOW
+    )
     assert next(iter(poll)).key == f"{site.url}/feed#17"
     assert poll.state == FeedState()
 
@@ -417,7 +421,7 @@ def test_a_feed_that_asks_to_be_left_alone_is(site: Site, reader: Reader) -> Non
 
 
 def test_a_feed_on_a_private_network_is_refused(site: Site) -> None:
-    poll = Poll(f"{site.url}/feed", FeedState(), lambda _: None, Fetcher(pause=0), LIMIT, now=NOW)
+    poll = Poll(f"{site.url}/feed", FeedState(), lambda _: None, Fetcher(pause=0), READERS, LIMIT, now=NOW)
     with pytest.raises(Unreadable, match=r"^refused: 127\.0\.0\.1 is on a private network"):
         list(poll)
     assert poll.state == FeedState(failures=1, next_at=SOON)

@@ -15,11 +15,12 @@ from typing import Any
 
 import pytest
 
-from searchsvc import drafting, indexing
+from searchsvc import cleaning, drafting, indexing
 from searchsvc.articles import Article, Problem, article_id
 from searchsvc.catalogue import Catalogue, Entry
+from searchsvc.cleaning import Cleaned
 from searchsvc.indexing import Indexer, Report
-from searchsvc.readers import READERS
+from searchsvc.readers import READERS, read
 from searchsvc.readers.text import read_text
 from searchsvc.scanning import Kept
 
@@ -38,7 +39,7 @@ class Desk:
         self.news.mkdir()
 
     def indexer(self) -> Indexer:
-        return Indexer(self.catalogue, self.space, lambda: self.embedder, 1_000_000, nullcontext)
+        return Indexer(self.catalogue, self.space, lambda: self.embedder, 1_000_000, nullcontext, read)
 
     def files(self, *paths: Path, only: Collection[Path] | None = None, prune: bool = False) -> Report:
         return self.indexer().files(paths or [self.news], lambda *_: None, only=only, prune=prune)
@@ -886,3 +887,176 @@ def test_the_order_of_articles_in_a_file_is_the_order_of_their_rows(desk: Desk) 
     desk.lines("a.jsonl", *(record(name) for name in ("z", "m", "a")))
     desk.files()
     assert [desk.entry(name).row for name in ("z", "m", "a")] == [1, 2, 3]
+
+
+# What no file can do
+
+
+def many_problems(file: Path, count: int) -> None:
+    file.write_text("{\n" * count)
+
+
+def test_of_many_problems_the_first_are_named_and_all_are_counted(desk: Desk) -> None:
+    bad = desk.news / "bad.jsonl"
+    many_problems(bad, 100_000)
+    desk.lines("good.jsonl", record("a"))
+    report = desk.files()
+    assert (report.added, report.lost) == (1, 100_000)
+    *named, rest = report.problems
+    assert [problem.where for problem in named] == [f"{bad}, line {number}" for number in range(1, 21)]
+    assert rest == Problem(str(bad), "99,980 more could not be indexed", count=99_980)
+    again = desk.files()
+    assert (again.lost, again.problems, again.unchanged_files) == (100_000, report.problems, 2)
+    desk.catalogue.close()
+    assert sum(file.stat().st_size for file in desk.catalogue.path.parent.glob("catalogue*")) < 1_000_000
+
+
+def test_those_that_are_lost_are_named_though_many_others_came_before(desk: Desk) -> None:
+    fine = [record(f"a{number}", date="31/31/2024") for number in range(100)]
+    file = desk.lines("a.jsonl", *fine)
+    with file.open("a", encoding="utf-8") as stream:
+        stream.write("{\n" + json.dumps(record("b", " ")) + "\n")
+    report = desk.files()
+    assert (report.added, report.lost) == (100, 2)
+    assert [(problem.where, problem.count) for problem in report.problems if problem.lost] == [
+        (f"{file}, line 101", 1),
+        (f"{file}, line 102", 1),
+    ]
+    assert [problem.count for problem in report.problems if not problem.lost] == [1] * 20 + [80]
+    assert report.problems[-1] == Problem(str(file), "80 more were indexed with something amiss", False, 80)
+
+
+def test_the_longest_path_with_many_problems(desk: Desk) -> None:
+    folder = desk.news
+    while (left := 4_000 - len(str(folder))) > 200:
+        folder /= "d" * min(200, left - 100)
+    folder.mkdir(parents=True)
+    many_problems(folder / f"{'f' * (4_090 - len(str(folder / '.jsonl')))}.jsonl", 30_000)
+    (folder / "good.txt").write_text("A headline\n\nIt rained.")
+    report = desk.files()
+    assert (report.added, report.lost, len(report.problems)) == (1, 30_000, 21)
+    assert desk.files().problems == report.problems
+
+
+def test_a_report_names_a_thousand_problems_and_counts_all() -> None:
+    report, other = Report(), Report()
+    for number in range(1_500):
+        report.note(Problem(f"{number}", "is empty"), Problem(f"{number}", "x" * 10_000, lost=False))
+        other.note(Problem(f"other {number}", "is empty"))
+    assert (report.lost, len(report.problems)) == (1_500, 2_002)
+    assert max(len(problem.reason) for problem in report.problems) == 500
+    report.add(other)
+    assert (report.lost, len(report.problems)) == (3_000, 2_002)
+    assert Problem("other files", "2,000 more could not be indexed", count=2_000) in report.problems
+
+
+@pytest.mark.parametrize("error", [AssertionError("a bug"), MemoryError(), RecursionError()])
+def test_an_article_that_cannot_be_prepared_costs_itself_alone(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def clean(title: str, text: str) -> Cleaned:
+        if "harmful" in text:
+            raise error
+        return cleaning.clean(title, text)
+
+    monkeypatch.setattr(drafting, "clean", clean)
+    file = desk.lines("a.jsonl", record("a"), record("b", "A harmful text."), record("c"))
+    report = desk.files()
+    said = f"it could not be cleaned and cut ({type(error).__name__}"
+    assert [(one.where, one.reason[: len(said)], one.lost) for one in report.problems] == [(f"{file}, b", said, True)]
+    assert desk.all_keys() == ["a", "c"]
+    assert counted(desk.files()) == {"unchanged_files": 1, "lost": 1}
+    assert counted(desk.articles(Article("d", "", "A harmful text."), Article("e", "", "It rained."))) == {
+        "added": 1, "embedded": 1, "lost": 1,
+    }  # fmt: skip
+
+
+def test_a_panic_of_a_library_in_rust_costs_its_article_alone(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    class PanicException(BaseException):  # what pyo3 raises; it cannot be imported
+        pass
+
+    def panicking(text: str) -> str:
+        if "harmful" in text:
+            raise PanicException("index out of bounds")
+        return "en"
+
+    monkeypatch.setattr(drafting, "language_of", panicking)
+    desk.lines("a.jsonl", record("a"), record("b", "A harmful text."))
+    assert counted(desk.files()) == {"added": 1, "embedded": 1, "lost": 1}
+
+
+TERABYTES = 15 * 10**12
+
+
+@pytest.mark.usefixtures("certain")
+@pytest.mark.parametrize("size", [16 * 10**9, TERABYTES])
+def test_of_enormous_files_nothing_is_read_that_is_too_large_and_the_others_are_indexed(desk: Desk, size: int) -> None:
+    """What is sparse takes no room: whoever reads all of it reads for minutes, or days."""
+    names = [f"a{suffix}" for suffix in (*READERS, ".txt.gz", ".html.zst")]
+    for name in names:
+        with (desk.news / name).open("wb") as file:
+            try:
+                file.truncate(size)
+            except OSError:
+                pytest.skip("this file system has no files so large")
+    (desk.news / "good.txt").write_text("A headline\n\nIt rained.")
+    report = desk.files()
+    assert counted(report) == {"added": 1, "embedded": 1, "lost": len(names)}
+    held_whole = [name for name in names if not name.endswith((".json", ".jsonl", ".ndjson", ".csv", ".tsv"))]
+    most = {name: 10_000_000 if name.endswith((".rss", ".atom", ".xml")) else 1_000_000 for name in held_whole}
+    reasons = {Path(problem.where).name: problem.reason for problem in report.problems}
+    assert {name: reasons[name] for name in held_whole} == {
+        name: f"is larger than {most[name]} bytes" for name in held_whole
+    }
+    assert counted(desk.files()) == {"unchanged_files": len(names) + 1, "lost": len(names)}
+
+
+def test_a_change_of_a_large_file_is_noticed_wherever_it_is(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where its size, its date and all pieces of it that are looked at stay the same."""
+    for name, value in {"HASHED": 100, "PIECES": 2, "PIECE": 10, "IN_DOUBT": -(10**12)}.items():
+        monkeypatch.setattr(indexing, name, value)
+    file = desk.lines("a.jsonl", record("a"), record("b", "It was green."), record("c"))
+    desk.files()
+    assert counted(desk.files()) == {"unchanged_files": 1}
+    before = file.stat()
+    file.write_text(file.read_text().replace("It was green.", "It was brown."))
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert counted(desk.files()) == {"changed": 1, "unchanged": 2, "embedded": 1}
+    assert desk.passages("b") == ["It was brown."]
+
+
+def test_a_large_file_that_is_moved_is_known_again(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(indexing, "HASHED", 100)
+    file = desk.lines("a.jsonl", record("a"), record("b"))
+    desk.files()
+    file.rename(desk.news / "b.jsonl")
+    report = desk.files()
+    assert (counted(report), report.kept) == ({"unchanged": 2}, [])
+    assert desk.all_keys() == ["a", "b"]
+
+
+def test_no_field_is_longer_than_an_answer_has_room_for(desk: Desk) -> None:
+    long = "x" * 150_000
+    facts = {"title": long, "author": long, "source": long, "url": f"https://news.example/{long}"}
+    file = desk.lines("a.jsonl", {"id": f"id{long}", "text": "It rained.", **facts}, record("b"))
+    report = desk.files()
+    assert counted(report) == {"added": 2, "embedded": 2}
+    (key,) = set(desk.all_keys()) - {"b"}
+    entry = desk.entry(key)
+    assert (len(entry.author or ""), len(entry.source or ""), entry.url) == (1_000, 300, None)
+    assert (len(entry.key), entry.id) == (133, article_id(key))
+    assert [(problem.where, problem.reason, problem.lost) for problem in report.problems] == [
+        (f"{file}, {key}", reason, False)
+        for reason in (
+            "the title has 150,000 characters, more than 1,000; it was cut",
+            "the author has 150,000 characters, more than 1,000; it was cut",
+            "the source has 150,000 characters, more than 300; it was cut",
+            "the url has 150,021 characters, more than 2,000; it was left out",
+            "the key has 150,002 characters, more than 5,000; a checksum stands for it",
+        )
+    ]
+    desk.lines("a.jsonl", {"id": f"id{long}", "text": "It snowed.", **facts}, record("b"))
+    assert counted(desk.files()) == {"changed": 1, "unchanged": 1, "embedded": 1}
+    direct = Article("d", "", "It rained.", url=f"https://www.post.example/{long}", language=long)
+    assert counted(desk.articles(direct)) == {"added": 1, "embedded": 1}
+    assert (desk.entry("d").source, desk.entry("d").url, desk.entry("d").language) == ("post.example", None, "en")

@@ -67,7 +67,7 @@ DOORS = {
     "jinja2": {"faces/pages"},
     "langchain_core": {"connectors/langchain"},
     "llama_index": {"connectors/llamaindex"},
-    "lxml": {"feeds", "readers/feed_text", "readers/feed_xml", "readers/html"},
+    "lxml": {"readers/feed", "readers/feed_text", "readers/feed_xml", "readers/html"},
     "mcp": {"faces/mcp/asking", "faces/mcp/over_http", "faces/mcp/server", "faces/mcp/tools"},
     "openvino": {"networks", "embedding/compiling", "reranking/compiling"},
     "protego": {"fetching/robots"},

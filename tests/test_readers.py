@@ -4,6 +4,7 @@ import csv
 import gzip
 import json
 import os
+import random
 import subprocess
 import sys
 import tracemalloc
@@ -846,6 +847,16 @@ def test_an_article_above_the_limit_costs_only_itself(tmp_path: Path) -> None:
     listed = found(tmp_path / "a.json", f"[{big},\n{small}]", limit=1_000)
     assert reasons(listed) == ["is larger than 1000 bytes"]
     assert keys(listed) == ["small"]
+
+
+def test_what_is_packed_may_be_a_little_larger_than_what_it_holds(tmp_path: Path) -> None:
+    text = "".join(random.Random(1).choices("abcdefghijklmnopqrstuvwxyz0123456789 ", k=1_000))
+    path = tmp_path / "a.txt.gz"
+    path.write_bytes(gzip.compress(text.encode(), compresslevel=0))
+    assert path.stat().st_size > 1_000
+    assert list(read(path, "KEY", 1_000)) == [Article("KEY", "", text.strip())]
+    path.write_bytes(bytes(2_100))
+    assert list(read(path, "KEY", 1_000)) == [Problem(str(path), "is larger than 1000 bytes")]
 
 
 @pytest.mark.parametrize("suffix", READERS)

@@ -198,6 +198,15 @@ MIGRATIONS = (
     CREATE INDEX stories_by_story ON stories (story);
     """,
     ORIGINS,
+    # No field is longer than an answer has room for (see `readers/fields.py`), and no file has endless problems: one
+    # that had is read again.
+    """
+    UPDATE articles SET author = substr(author, 1, 1000) WHERE length(author) > 1000;
+    UPDATE articles SET source = substr(source, 1, 300) WHERE length(source) > 300;
+    UPDATE articles SET key = substr(key, 1, 5000) WHERE length(key) > 5000;
+    UPDATE articles SET url = NULL WHERE length(url) > 2000;
+    UPDATE files SET problems = NULL, size = NULL WHERE length(problems) > 500000;
+    """,
 )
 SIDES = ("wal", "shm", "journal")  # what SQLite keeps beside a file
 APPLICATION = 0x5EA7C45C  # in the file's header: this is a catalogue of searchsvc

@@ -181,6 +181,7 @@ class Trouble(TypedDict):
     where: str
     reason: str
     lost: bool
+    count: int
 
 
 class Gone(TypedDict):

@@ -194,9 +194,9 @@ def kept_in(corpus: Path, settings: Settings) -> Path:
 def _indexed(library: Library, judged: JudgedSet, announce: Announce, progress: Progress) -> int:
     """Bring the index in step with the corpus; return how many right articles it lacks."""
     report = library.index([judged.corpus], progress)
-    lost = [problem for problem in report.problems if problem.lost]
-    if lost:
-        announce(f"{len(lost):,} articles could not be indexed; the first: {lost[0].where}: {lost[0].reason}.")
+    if report.lost:
+        first = next(problem for problem in report.problems if problem.lost)
+        announce(f"{report.lost:,} articles could not be indexed; the first: {first.where}: {first.reason}.")
     right = {key for one in judged.answerable for key, score in judged.judged[one.id].items() if score > 0}
     there = library.catalogue.digests(map(article_id, right))
     unknown = sorted(key for key in right if article_id(key) not in there)

@@ -26,7 +26,15 @@ from pydantic import (
 from searchsvc.dates import parse_bound
 from searchsvc.errors import BadInput
 from searchsvc.questions import LONGEST, MOST_HITS, MOST_PASSAGES
-from searchsvc.readers.fields import language_code, without_surrogates
+from searchsvc.readers.fields import (
+    LONGEST_AUTHOR,
+    LONGEST_KEY,
+    LONGEST_SOURCE,
+    LONGEST_TITLE,
+    LONGEST_URL,
+    language_code,
+    without_surrogates,
+)
 
 AROUND = 500  # characters shown before and after the passage that a window is asked for
 MOST_ARTICLES = 1_000  # in one request
@@ -77,6 +85,11 @@ def _dated(value: object) -> object:
 
 
 Text = Annotated[str, BeforeValidator(_whole)]
+Title = Annotated[str, StringConstraints(max_length=LONGEST_TITLE), BeforeValidator(_whole)]
+Key = Annotated[str, StringConstraints(max_length=LONGEST_KEY), BeforeValidator(_whole)]
+Url = Annotated[str, StringConstraints(max_length=LONGEST_URL), BeforeValidator(_whole)]
+Source = Annotated[str, StringConstraints(max_length=LONGEST_SOURCE), BeforeValidator(_whole)]
+Author = Annotated[str, StringConstraints(max_length=LONGEST_AUTHOR), BeforeValidator(_whole)]
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=300), BeforeValidator(_whole)]
 Line = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=LONGEST), BeforeValidator(_whole)
@@ -208,13 +221,13 @@ class NewArticle(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     text: Annotated[Text, AfterValidator(_said)] = Field(min_length=1, description="The article's text.")
-    title: Text | None = Field(None, description="Its headline; without one, the first words of the text.")
-    key: Text | None = Field(
+    title: Title | None = Field(None, description="Its headline; without one, the first words of the text.")
+    key: Key | None = Field(
         None, description="Its identity: the same key replaces. Default: the URL, else one made from title and text."
     )
-    url: Text | None = Field(None, description="Where it was published.", examples=["https://news.example/putin"])
-    source: Text | None = Field(None, description="Who published it. Default: the site that the URL names.")
-    author: Text | None = Field(None, description="Who wrote it.")
+    url: Url | None = Field(None, description="Where it was published.", examples=["https://news.example/putin"])
+    source: Source | None = Field(None, description="Who published it. Default: the site that the URL names.")
+    author: Author | None = Field(None, description="Who wrote it.")
     published: Annotated[str | int | float | None, BeforeValidator(_dated)] = Field(
         None,
         description="When it was published: ISO 8601, RFC 2822 or seconds since 1970. A date that cannot be believed "

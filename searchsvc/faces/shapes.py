@@ -241,6 +241,7 @@ class Trouble(BaseModel):
     where: str
     reason: str
     lost: bool = Field(description="Whether the article is missing because of it.")
+    count: int = Field(description="More than 1 where it stands for so many that are not named.")
 
 
 class Gone(BaseModel):

@@ -291,17 +291,22 @@ def show_run(console: Console, report: Report) -> None:
 
 def show_problems(console: Console, problems: Sequence[Problem]) -> None:
     """Print what was met: first what is missing because of it, then what is indexed all the same."""
-    left = MOST_PROBLEMS
+    left, shown = MOST_PROBLEMS, list[Problem]()
     for heading, style, lost in (("Not indexed", "bold red", True), ("Indexed, but", "bold yellow", False)):
         kind = [problem for problem in problems if problem.lost is lost]
         if kind and left:
-            put(console, Text(f"{heading} ({len(kind):,}):", style))
+            put(console, Text(f"{heading} ({_count(kind):,}):", style))
         for problem in kind[:left]:
             where, reason = line(problem.where, LONGEST_WHERE), line(problem.reason)
             put(console, Text.assemble(where, ": ", (reason, "dim")), lead=Text("  "), indent=INDENT)
+        shown += kind[:left]
         left -= min(left, len(kind))
-    if len(problems) > MOST_PROBLEMS:
-        put(console, Text(f"and {len(problems) - MOST_PROBLEMS:,} more; --json lists all"))
+    if left_out := _count(problems) - _count(shown):
+        put(console, Text(f"and {left_out:,} more; --json names the first of each file"))
+
+
+def _count(problems: Sequence[Problem]) -> int:
+    return sum(problem.count for problem in problems)
 
 
 def show_kept(console: Console, kept: Sequence[Kept]) -> None:

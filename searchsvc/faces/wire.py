@@ -277,4 +277,4 @@ def job_out(job: Job) -> Json:
 
 def problem_out(problem: Problem) -> Json:
     """Return what was wrong, where, and whether an article is missing because of it."""
-    return {"where": problem.where, "reason": problem.reason, "lost": problem.lost}
+    return {"where": problem.where, "reason": problem.reason, "lost": problem.lost, "count": problem.count}

@@ -4,25 +4,30 @@ The seam: a reader is a `Callable[[Path, str, int], Iterator[Article | Problem]]
 of the file, and the most bytes that one article may have, and yields what the file holds. It may raise
 `OSError` and `Unreadable` at any point; `read` makes a `Problem` of these and keeps what came before. A new
 format is a file with such a function, and a row in `READERS`.
+
+Which bytes make a library fail, hang or take all memory is never known beforehand: the index has its files read in
+a process that can be ended, see `process.py`.
 """
 
 import os
 import stat
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from searchsvc.articles import Article, Problem, storable
 from searchsvc.errors import Unreadable
-from searchsvc.readers.feed import read_feed
+from searchsvc.readers.feed import LARGEST, read_feed
 from searchsvc.readers.fields import from_record, without_surrogates
 from searchsvc.readers.html import read_html
 from searchsvc.readers.markdown import read_markdown
-from searchsvc.readers.packing import PACKED
+from searchsvc.readers.packing import PACKED, most_packed
 from searchsvc.readers.records import read_json, read_json_lines
 from searchsvc.readers.tables import read_table
+from searchsvc.readers.tally import named
 from searchsvc.readers.text import read_text
 
-__all__ = ["READERS", "Reader", "from_record", "read", "suffix_of", "walk"]
+__all__ = ["READERS", "Reader", "from_record", "guarded", "most_bytes", "read", "suffix_of", "walk"]
 
 Reader = Callable[[Path, str, int], Iterator[Article | Problem]]
 
@@ -44,6 +49,8 @@ READERS: dict[str, Reader] = {
     ".xml": read_feed,
 }
 
+_IN_PIECES = frozenset({read_json_lines, read_json, read_table})  # all others hold a file as a whole
+
 _REASONS = {
     FileNotFoundError: "no such file or folder",
     NotADirectoryError: "no such file or folder",
@@ -56,8 +63,12 @@ def read(path: Path, key: str, limit: int) -> Iterator[Article | Problem]:
     """Yield what a file holds; `limit` is the most bytes, unpacked, that one article may have.
 
     Raises nothing about the file: whatever is wrong with it comes as a `Problem`, after the articles that
-    could be read before it.
+    could be read before it. Of many problems, the first are named and the others counted (see `tally.py`).
     """
+    return named(_read(path, key, limit), storable(str(path)))
+
+
+def _read(path: Path, key: str, limit: int) -> Iterator[Article | Problem]:
     reader = READERS.get(suffix_of(path))
     try:
         mode = _mode(path)
@@ -67,10 +78,34 @@ def read(path: Path, key: str, limit: int) -> Iterator[Article | Problem]:
             raise Unreadable("is not a regular file")
         if reader is None:
             raise _unknown()
-        for found in reader(path, key, limit):
-            yield _speakable(found) if isinstance(found, Problem) else found
+        with guarded():
+            for found in reader(path, key, limit):
+                yield _speakable(found) if isinstance(found, Problem) else found
     except (OSError, Unreadable) as fault:
         yield _problem(path, fault)
+
+
+@contextmanager
+def guarded() -> Iterator[None]:
+    """Let whatever a library makes of one input be `Unreadable`, so that it costs that input alone."""
+    try:
+        yield
+    except (OSError, Unreadable):
+        raise
+    except Exception as fault:  # libraries raise anything, down to AssertionError and MemoryError
+        said = f"{type(fault).__name__}: {fault}".removesuffix(": ")
+        raise Unreadable(f"the reader failed ({said})") from fault
+
+
+def most_bytes(path: Path, limit: int) -> int | None:
+    """Return the most bytes, packed as it is, that a file of this kind can have to be read; None: any number.
+
+    `limit`: bytes of one article.
+    """
+    reader = READERS.get(suffix_of(path))
+    if reader in _IN_PIECES:
+        return None
+    return most_packed(path, max(limit, LARGEST) if reader is read_feed else limit)
 
 
 def suffix_of(path: Path) -> str:

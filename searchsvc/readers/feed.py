@@ -8,6 +8,7 @@ Nothing is fetched here: feeds by URL are asked in `searchsvc/feeds.py`.
 
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urljoin
 
 from searchsvc.articles import Article, Problem
 from searchsvc.errors import Unreadable
@@ -17,9 +18,11 @@ from searchsvc.readers.feed_xml import xml_feed
 from searchsvc.readers.html import decode_page
 from searchsvc.readers.packing import too_large, whole
 
-__all__ = ["Entry", "Feed", "from_entry", "json_entry", "parse_feed", "read_feed"]
+__all__ = ["Entry", "Feed", "fetched_feed", "from_entry", "json_entry", "parse_feed", "read_feed"]
 
 LARGEST = 10_000_000  # bytes of a feed, which is read as a whole; a single article may be limited further
+
+_FEEDS = frozenset({"application/rss+xml", "application/atom+xml", "application/feed+json"})
 
 
 def read_feed(path: Path, key: str, limit: int) -> Iterator[Article | Problem]:
@@ -68,3 +71,37 @@ def parse_feed(data: bytes, url: str = "", charset: str = "", most: int | None =
     text = decode_page(data, charset)
     read = json_feed if text.lstrip().startswith("{") else xml_feed
     return read(text, url, most)
+
+
+def fetched_feed(data: bytes, url: str, charset: str, most: int, *, is_page: bool) -> Feed:
+    """Return what `parse_feed` does; where it is a web page, as the server says or as it is, say which feed it names.
+
+    Raises `Unreadable` where the bytes are no feed.
+    """
+    try:
+        return parse_feed(data, url, charset, most)
+    except Unreadable as fault:
+        named = _named_feed(data, url, charset)
+        if not named and not is_page:
+            raise
+        said = "is a web page, not a feed"
+        raise Unreadable(f"{said}; the feed that it names is {named}" if named else said) from fault
+
+
+def _named_feed(data: bytes, url: str, charset: str) -> str | None:
+    """Return the URL of the feed that a web page names in its head."""
+    from lxml import etree  # type: ignore[import-untyped]
+
+    try:
+        page = decode_page(data, charset)
+    except Unreadable:
+        return None
+    tree = etree.HTML(page.replace("\0", "").encode(errors="replace"), etree.HTMLParser(encoding="utf-8"))
+    for link in tree.iter("link") if tree is not None else ():
+        kind = link.get("type", "").partition(";")[0].strip().lower()
+        if "alternate" in link.get("rel", "").lower().split() and kind in _FEEDS and link.get("href"):
+            try:
+                return urljoin(url, str(link.get("href")).strip())
+            except ValueError:
+                continue
+    return None

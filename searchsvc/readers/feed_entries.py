@@ -9,7 +9,7 @@ from urllib.parse import urljoin
 from searchsvc.articles import article_id, site_of
 from searchsvc.dates import parse_published
 from searchsvc.readers.feed_text import one_line
-from searchsvc.readers.fields import language_code, without_surrogates
+from searchsvc.readers.fields import LONGEST_URL, language_code, short_key, without_surrogates
 
 FULL = 1_500  # characters from which on a summary is taken for the whole text
 
@@ -74,7 +74,7 @@ def entry_of(
     first, doubt = _moment(published)
     last, doubt_of_last = _moment(updated)
     return Entry(
-        key=key.strip() or url or article_id(f"{title}\n{text}"),
+        key=short_key(key.strip()) or url or article_id(f"{title}\n{text}"),
         title=title,
         text=text,
         whole=bool(text) and not broken_off and (full or len(text) >= FULL),
@@ -108,7 +108,7 @@ def resolved(base: str, link: str) -> str | None:
         address = urljoin(base, link.strip()) if link.strip() else ""
     except ValueError:
         return None
-    return address if _is_address(address) else None
+    return address if _is_address(address) and len(address) <= LONGEST_URL else None
 
 
 def _is_address(text: str) -> bool:

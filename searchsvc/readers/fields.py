@@ -1,7 +1,9 @@
 """A record: one article as named fields, whatever names its source chose for them."""
 
+import hashlib
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 
 from searchsvc.articles import Article, Problem, site_of
@@ -16,6 +18,14 @@ PUBLISHED = ("published", "published_at", "date", "publish_date", "pubDate", "da
 AUTHOR = ("author", "authors", "byline", "creator")
 LANGUAGE = ("language", "lang")
 
+# Characters that a field can have; every hit repeats them. Real ones are far shorter, and paths, of which keys are
+# made where a source gives none, have at most 4,096.
+LONGEST_TITLE, LONGEST_AUTHOR, LONGEST_SOURCE, LONGEST_URL, LONGEST_KEY = 1_000, 1_000, 300, 2_000, 5_000
+LONGEST_LANGUAGE = 35  # of the longest tag that RFC 5646 has programs expect
+
+_CUT = (("title", LONGEST_TITLE), ("author", LONGEST_AUTHOR), ("source", LONGEST_SOURCE))
+_LEFT_OUT = (("url", LONGEST_URL), ("language", LONGEST_LANGUAGE))
+_KEY_SHOWN = 100
 _LONGEST_SHOWN = 80
 
 
@@ -57,6 +67,42 @@ def from_record(record: Mapping[str, object], *, where: str, fallback_key: str) 
         published_from="given" if published else None,
         language=language_code(_first(places, LANGUAGE)),
     )
+
+
+def shortened(article: Article) -> tuple[Article, list[str]]:
+    """Return an article whose fields have room in an answer, and what was done to those that had not.
+
+    A title or a name is cut. Half an address leads nowhere, so one that is too long is left out. Of a key, a checksum
+    stays, so that the article stays the same one.
+    """
+    changed: dict[str, str | None] = {}
+    reasons: list[str] = []
+    for name, most in _CUT:
+        value: str | None = getattr(article, name)
+        if value is not None and len(value) > most:
+            changed[name] = f"{value[: most - 1]}…"
+            reasons.append(f"the {name} has {len(value):,} characters, more than {most:,}; it was cut")
+    for name, most in _LEFT_OUT:
+        value = getattr(article, name)
+        if value is not None and len(value) > most:
+            changed[name] = None
+            reasons.append(f"the {name} has {len(value):,} characters, more than {most:,}; it was left out")
+    if len(article.key) > LONGEST_KEY:
+        changed["key"] = short_key(article.key)
+        reasons.append(
+            f"the key has {len(article.key):,} characters, more than {LONGEST_KEY:,}; a checksum stands for it"
+        )
+    if "url" in changed and article.source is None:
+        changed["source"] = (site_of(article.url) or "")[:LONGEST_SOURCE] or None
+    return (replace(article, **changed), reasons) if changed else (article, reasons)  # type: ignore[arg-type]
+
+
+def short_key(key: str) -> str:
+    """Return a key, or, where it is too long, its beginning and a checksum of all of it."""
+    if len(key) <= LONGEST_KEY:
+        return key
+    checksum = hashlib.blake2b(key.encode(errors="surrogatepass"), digest_size=16).hexdigest()
+    return f"{key[:_KEY_SHOWN]}…{checksum}"
 
 
 def without_surrogates(text: str) -> str:

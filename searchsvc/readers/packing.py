@@ -48,8 +48,15 @@ def blocks(path: Path) -> Iterator[bytes]:
                     yield piece
 
 
+def most_packed(path: Path, limit: int) -> int:
+    """Return the most bytes of a file that holds `limit` bytes: compression makes none larger by more than this."""
+    return limit + limit // 100 + 1_024 if is_packed(path) else limit
+
+
 def whole(path: Path, limit: int) -> bytes:
     """Return all unpacked bytes of a file; raises as `blocks`, and `Unreadable` above `limit` bytes."""
+    if path.stat().st_size > most_packed(path, limit):
+        raise too_large(limit)
     data = bytearray()
     for piece in blocks(path):
         data += piece

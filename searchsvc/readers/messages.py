@@ -1,0 +1,77 @@
+"""Messages: what passes between a reader process and its owner, a line of JSON each.
+
+Not pickle, since a reader may be in the hands of the file that it reads. Text is UTF-8 with lone surrogates let
+through, which names of files and broken records have.
+"""
+
+import json
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any
+
+from searchsvc.articles import Article, Problem
+from searchsvc.readers.feed_entries import Entry
+
+_DATES = frozenset({"published", "updated"})
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is to be read: `operation` names a function of `worker`; `size` is the bytes that follow the request.
+
+    Of a file: its path, its key, and the most bytes of one article. Of what was fetched: its encoding and URL and
+    whether it is a web page, as its server says, and the most entries.
+    """
+
+    operation: str
+    size: int = 0
+    path: str = ""
+    key: str = ""
+    limit: int = 0
+    charset: str = ""
+    url: str = ""
+    is_page: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """A request is done; `cut_short` says that the end of what was read is missing."""
+
+    cut_short: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A request cannot be done: it ends as `Unreadable`."""
+
+    reason: str
+
+
+Message = Article | Problem | Entry | Request | End | Failed
+
+_KINDS: dict[str, tuple[type[Message], tuple[str, ...]]] = {
+    kind.__name__: (kind, tuple(one.name for one in fields(kind)))
+    for kind in (Article, Problem, Entry, Request, End, Failed)
+}
+
+
+def serialize(message: Message) -> bytes:
+    """Return a message as one line."""
+    name = type(message).__name__
+    values = [name, *(getattr(message, field) for field in _KINDS[name][1])]
+    line = json.dumps(values, ensure_ascii=False, check_circular=False, default=datetime.isoformat)
+    return line.encode(errors="surrogatepass") + b"\n"
+
+
+def deserialize(line: bytes) -> Message:
+    """Return the message that a line holds; raises `ValueError` where it holds none."""
+    try:
+        name, *values = json.loads(line.decode(errors="surrogatepass"))
+        kind, names = _KINDS[name]
+        return kind(**{field: _value(field, value) for field, value in zip(names, values, strict=True)})
+    except (KeyError, TypeError) as fault:
+        raise ValueError("not a message") from fault
+
+
+def _value(field: str, value: Any) -> Any:
+    return value if value is None or field not in _DATES else datetime.fromisoformat(value)
