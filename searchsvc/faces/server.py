@@ -1,5 +1,6 @@
 """The server: the HTTP API on a port, answered by one process or several, and the index kept in step beside them."""
 
+import asyncio
 import logging
 import multiprocessing
 import os
@@ -7,9 +8,11 @@ import shlex
 import signal
 import socket
 import threading
+from collections.abc import Iterable
 from contextlib import nullcontext, suppress
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
 from fastapi import FastAPI
@@ -19,6 +22,9 @@ from searchsvc.background import Following, end_jobs
 from searchsvc.errors import BadInput
 from searchsvc.faces.api import create_app
 from searchsvc.faces.arguments import source
+from searchsvc.faces.connections import Connection
+from searchsvc.faces.hostnames import hostnames_of, is_local
+from searchsvc.faces.limits import LIMITS, Limits
 from searchsvc.library import Library
 from searchsvc.settings import Settings
 
@@ -36,18 +42,23 @@ LOGGING: dict[str, Any] = {
 }
 
 
-def serve(library: Library) -> None:
-    """Serve a library over HTTP until interrupted; port 0 takes a free one. Exits with 1 when it cannot listen."""
+def serve(library: Library, limits: Limits = LIMITS) -> None:
+    """Serve a library over HTTP until interrupted; port 0 takes a free one. Exits with 1 when it cannot listen.
+
+    `limits` are those of each process; of several processes, only connections heed what differs from `LIMITS`.
+    """
     settings = library.settings
     several = settings.workers > 1
     config = uvicorn.Config(
-        "searchsvc.faces.server:worker" if several else _app(library),
+        "searchsvc.faces.server:worker" if several else _app(library, limits),
+        http=cast(type[asyncio.Protocol], partial(Connection, limits=limits)),
+        ws="none",
         factory=several,
         workers=settings.workers,
         access_log=False,
         log_config=LOGGING,
         server_header=False,
-        timeout_keep_alive=60,
+        timeout_keep_alive=limits.idle_seconds,
         timeout_graceful_shutdown=10,
         timeout_worker_healthcheck=60,  # a process that loads the model on a busy machine is not dead
     )
@@ -57,6 +68,8 @@ def serve(library: Library) -> None:
         raise BadInput(f"there is no {', '.join(missing)}", "name files, folders and feeds that are there")
     listener, address = _listen(settings.host, settings.port)
     end_jobs(library)
+    if not is_local(settings.host):
+        _warn(address, hostnames_of(settings.host, settings.names).names)
     # uvicorn raises the signal that ended it once more, which must not keep what is beside the server from ending.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
@@ -87,9 +100,21 @@ def _end_with_parent() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _app(library: Library) -> FastAPI:
+def _app(library: Library, limits: Limits = LIMITS) -> FastAPI:
     settings = library.settings
-    return create_app(library, host=settings.host, sources=shlex.split(settings.watch))
+    sources = shlex.split(settings.watch)
+    return create_app(library, host=settings.host, hostnames=settings.names, sources=sources, limits=limits)
+
+
+def _warn(address: str, names: Iterable[str]) -> None:
+    """Say who can reach a server that others can reach, and what they may do."""
+    called = ", ".join(sorted(names))
+    log.warning(
+        "whoever reaches %s can search, read, add and delete articles: it has no password. It answers to addresses "
+        "and to the names %s; --hostname NAME adds one. Put what keeps others out in front, or leave out --host.",
+        address,
+        called,
+    )
 
 
 def _listen(host: str, port: int) -> tuple[socket.socket, str]:
