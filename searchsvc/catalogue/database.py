@@ -196,6 +196,11 @@ MIGRATIONS = (
     ) STRICT;
     CREATE INDEX stories_by_story ON stories (story);
     """,
+    # The server that gave a feed's etag is the only one that is told it; which one gave those before is not known.
+    """
+    ALTER TABLE feeds ADD COLUMN given_by TEXT;
+    UPDATE feeds SET etag = NULL, modified = NULL;
+    """,
 )
 SIDES = ("wal", "shm", "journal")  # what SQLite keeps beside a file
 APPLICATION = 0x5EA7C45C  # in the file's header: this is a catalogue of searchsvc
