@@ -74,7 +74,7 @@ def link(url: str | None) -> str | None:
     """
     try:
         parts = urlsplit((url or "").strip())
-        fit = parts.scheme in {"http", "https"} and HOST.fullmatch(parts.netloc) and (parts.port or 1) > 0
+        fit = parts.scheme in {"http", "https"} and HOST.fullmatch(parts.netloc) and parts.port != 0
     except ValueError:
         return None
     rest = quote(

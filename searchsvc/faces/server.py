@@ -8,7 +8,6 @@ import shlex
 import signal
 import socket
 import threading
-from collections.abc import Iterable
 from contextlib import nullcontext, suppress
 from functools import partial
 from pathlib import Path
@@ -68,8 +67,8 @@ def serve(library: Library, limits: Limits = LIMITS) -> None:
         raise BadInput(f"there is no {', '.join(missing)}", "name files, folders and feeds that are there")
     listener, address = _listen(settings.host, settings.port)
     end_jobs(library)
-    if not is_local(settings.host):
-        _warn(address, hostnames_of(settings.host, settings.names).names)
+    if (said := warning(settings, address)) is not None:
+        log.warning("%s", said)
     # uvicorn raises the signal that ended it once more, which must not keep what is beside the server from ending.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
@@ -106,14 +105,15 @@ def _app(library: Library, limits: Limits = LIMITS) -> FastAPI:
     return create_app(library, host=settings.host, hostnames=settings.names, sources=sources, limits=limits)
 
 
-def _warn(address: str, names: Iterable[str]) -> None:
-    """Say who can reach a server that others can reach, and what they may do."""
-    called = ", ".join(sorted(names))
-    log.warning(
-        "whoever reaches %s can search, read, add and delete articles: it has no password. It answers to addresses "
-        "and to the names %s; --hostname NAME adds one. Put what keeps others out in front, or leave out --host.",
-        address,
-        called,
+def warning(settings: Settings, address: str) -> str | None:
+    """Return who can reach a server that others can reach, and what they may do; None where only this machine can."""
+    if is_local(settings.host):
+        return None
+    names = ", ".join(sorted(hostnames_of(settings.host, settings.names).names))
+    return (
+        f"whoever reaches {address} can search, read, add and delete articles: it has no password. It answers to "
+        f"addresses and to the names {names}; --hostname NAME adds one. Put what keeps others out in front of it, or "
+        "leave out --host."
     )
 
 
