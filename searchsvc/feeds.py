@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from searchsvc.articles import Article, Problem, site_of
 from searchsvc.catalogue import FeedState
 from searchsvc.errors import Unreadable
-from searchsvc.fetching import Fetched, Fetcher, Unfetched
+from searchsvc.fetching import Fetched, Fetcher, Unfetched, is_same_server, parsed
 from searchsvc.readers.feed import Entry, Feed, from_entry
 from searchsvc.readers.packing import too_large
 from searchsvc.readers.process import ReaderProcesses
@@ -80,7 +80,9 @@ class Poll:
         """Yield what is new, in the order of the feed."""
         before = self.state
         try:
-            fetched = self._fetcher.get(self.url, etag=before.etag, modified=before.modified, robots=False)
+            fetched = self._fetcher.get(
+                self.url, etag=before.etag, modified=before.modified, given_by=before.given_by, robots=False
+            )
             feed = self._feed(fetched) if fetched else Feed(())
         except Unreadable as fault:
             self.state = self._after(fault)
@@ -100,7 +102,12 @@ class Poll:
             etag=(fetched.etag if fetched else before.etag) if complete else None,
             modified=(fetched.modified if fetched else before.modified) if complete else None,
             next_at=self._now + self._interval,
+            given_by=self._given_by(fetched) if fetched else before.given_by,
         )
+
+    def _given_by(self, fetched: Fetched) -> str | None:
+        """Return where redirects led to, if that is another server."""
+        return None if is_same_server(parsed(self.url), parsed(fetched.url)) else fetched.url
 
     def _after(self, fault: Unreadable) -> FeedState:
         failures = self.state.failures + 1

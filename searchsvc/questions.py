@@ -19,6 +19,8 @@ LOOKUP_WORDS = 4
 DIGIT = re.compile(r"\d")
 MOST_HITS = 100
 MOST_PASSAGES = 10  # of one article
+MOST_NAMES = 100  # of sources or languages
+LONGEST_NAME = 300  # characters of one
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,9 @@ def ask(
         must_be_within(name, value, most)
     if max_tokens is not None and max_tokens < 1:
         raise BadInput(f"max_tokens is {max_tokens}; it must be at least 1")
+    for what, names in (("sources", (allowed or Filter()).sources), ("languages", (allowed or Filter()).languages)):
+        if len(names) > MOST_NAMES or any(len(name) > LONGEST_NAME for name in names):
+            raise BadInput(f"{what} may hold at most {MOST_NAMES} names of {LONGEST_NAME} characters")
     parsed = parse(line)
     if not parsed.text:
         hint = 'add what it is about, in words or as a "phrase"'

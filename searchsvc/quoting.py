@@ -31,6 +31,7 @@ TAG = re.compile(r"<(?=[a-zA-Z/!?])")
 # What Markdown reads as markup: anywhere in a line (emphasis, code, links, tags, tables, formulas, and what is a link
 # without any mark in some dialects), or where it begins (headings, lists).
 ACTIVE = re.compile(r"([\\`*_\[\]<>&!|~$]|(?<=\w):(?=//)|(?<=\bwww)\.|(?<=\w)@(?=\w)|^[#+=-])", re.IGNORECASE)
+HOST = re.compile(r"(?:[\w-]+(?:\.[\w-]+)*\.?|\[[0-9a-f:.]+\])(?::\d*)?", re.IGNORECASE)  # with its port
 NUMBERED = re.compile(r"^(\d+)([.)])")
 
 
@@ -66,13 +67,20 @@ def escaped(text: str, longest: int = LONGEST_LINE) -> str:
 
 
 def link(url: str | None) -> str | None:
-    """Return a web address with all but its own characters encoded; None for any other, and for none."""
+    """Return a web address with all but its own characters encoded; None for any other, and for none.
+
+    Brackets are encoded too, so that it ends where it should in any Markdown. One with a user's name, which people read
+    as the host (https://cnn.com@evil.example), is none.
+    """
     try:
         parts = urlsplit((url or "").strip())
-        fit = parts.scheme in {"http", "https"} and bool(parts.hostname)
+        fit = parts.scheme in {"http", "https"} and HOST.fullmatch(parts.netloc) and parts.port != 0
     except ValueError:
         return None
-    whole = quote(parts.geturl(), safe=":/?#[]@!$&'()*+,;=%-._~", errors="replace")
+    rest = quote(
+        parts.geturl().partition("://")[2].removeprefix(parts.netloc), safe=":/?#@!$&'*+,;=%-._~", errors="replace"
+    )
+    whole = f"{parts.scheme}://{quote(parts.netloc, safe='[]:-._~')}{rest}"
     return whole if fit and len(whole) <= LONGEST_LINK else None
 
 

@@ -5,6 +5,7 @@ made from these fields. Below the front door (`library`) nobody sees this object
 """
 
 import os
+import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -14,6 +15,7 @@ from typing import Self
 from searchsvc.errors import BadInput
 
 PREFIX = "SEARCHSVC_"
+HOSTNAME = re.compile(r"[\w-]+(?:\.[\w-]+)*|\[[0-9a-f:.]+\]")  # as a browser sends it; an IPv6 address in brackets
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,13 @@ class Settings:
     cache: Path = field(default=Path(), metadata={"help": "folder for compiled models; empty: the user's cache folder"})
     host: str = field(default="127.0.0.1", metadata={"help": "address that `serve` listens on"})
     port: int = field(default=8000, metadata={"help": "port that `serve` listens on", "range": (0, 65535)})
-
+    hostnames: str = field(
+        default="",
+        metadata={
+            "help": "names, separated by commas, by which `serve` is called besides this machine's own, such as "
+            "news.example.org behind a proxy"
+        },
+    )
     workers: int = field(default=1, metadata={"help": "processes that `serve` answers with", "range": (1, 64)})
     watch: str = field(
         default="",
@@ -88,6 +96,9 @@ class Settings:
             shlex.split(self.watch)
         except ValueError as error:
             raise BadInput(f"watch is {self.watch!r}: {str(error).lower()}", "quote it as for a shell") from None
+        for name in self.names:
+            if not HOSTNAME.fullmatch(name):
+                raise BadInput(f"{name!r} is no name of a host", "give it without http:// and without a port")
         if self.article_bytes < 1:
             raise BadInput("article_bytes must be at least 1")
 
@@ -111,6 +122,12 @@ class Settings:
         """Return the environment variables that give another process these settings."""
         chosen = ((one.name, getattr(self, one.name), one.default) for one in fields(self))
         return {PREFIX + name.upper(): str(value) for name, value, default in chosen if value != default}
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The names in `hostnames`, in lower case."""
+        given = (name.strip().lower().removesuffix(".") for name in self.hostnames.split(","))
+        return frozenset(name for name in given if name)
 
     @property
     def cache_folder(self) -> Path:

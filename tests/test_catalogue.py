@@ -997,11 +997,11 @@ def test_a_feed_and_its_entries_come_back(catalogue: Catalogue) -> None:
     later = datetime(2031, 1, 1, 12, 0, 0, 1, tzinfo=UTC)
     with catalogue.writing() as writer:
         writer.set_entry(other, "1", b"other")
-        writer.set_feed(url, FeedState('W/"x"', "Tue, 18 Jun 2024 12:00:00 GMT", 3, later))
+        writer.set_feed(url, FeedState('W/"x"', "Tue, 18 Jun 2024 12:00:00 GMT", 3, later, "https://x.example/"))
         writer.set_entry(url, "1", b"first")
         writer.set_entry(url, "2", b"second")
         writer.set_entry(url, "1", b"changed")
-    assert catalogue.feed(url) == FeedState('W/"x"', "Tue, 18 Jun 2024 12:00:00 GMT", 3, later)
+    assert catalogue.feed(url) == FeedState('W/"x"', "Tue, 18 Jun 2024 12:00:00 GMT", 3, later, "https://x.example/")
     assert catalogue.feed(other) == FeedState()
     assert catalogue.feeds() == [url, other]
     assert [catalogue.entry_of(url, key) for key in ("1", "2", "3")] == [b"changed", b"second", None]

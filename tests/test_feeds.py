@@ -265,6 +265,24 @@ def test_a_feed_that_has_not_changed_is_not_read(
     assert reader.state == kept
 
 
+def test_a_feed_that_has_moved_to_another_server_is_asked_there_whether_it_has_changed(
+    site: Site, reader: Reader, running: Any
+) -> None:
+    with running() as other:
+        site.pages["/feed"] = [(301, {"Location": f"{other.url}/feed"}, b"")]
+        other.page("/feed", rss(WHOLE), "application/rss+xml", ETag='"abc"')
+        assert len(reader.poll()) == 1
+        assert reader.state == FeedState(etag='"abc"', next_at=SOON, given_by=f"{other.url}/feed")
+        assert reader.poll() == []
+        assert [headers.get("If-None-Match") for headers in site.headers] == [None, None]
+        assert [headers.get("If-None-Match") for headers in other.headers] == [None, '"abc"']
+        assert reader.state.given_by == f"{other.url}/feed"
+        site.page("/feed", rss(WHOLE), "application/rss+xml", ETag='"own"')  # and has come back
+        reader.poll()
+        assert site.headers[-1].get("If-None-Match") is None
+        assert reader.state == FeedState(etag='"own"', next_at=SOON)
+
+
 def test_the_first_of_two_entries_with_one_key_is_the_one(site: Site, reader: Reader) -> None:
     site.page("/feed", rss(WHOLE, WHOLE.replace("Grain", "Corn")), "application/rss+xml")
     assert [one.article and one.article.title for one in reader.poll()] == ["Grain"]

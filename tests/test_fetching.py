@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from searchsvc.fetching import Fetched, Fetcher, Unfetched, is_public
+from searchsvc.fetching import Fetched, Fetcher, Unfetched, is_public, is_same_server, parsed
 
 Site = Any  # see conftest
 Answer = Any
@@ -263,6 +263,50 @@ def test_redirects_are_followed_five_times(site: Site, fetcher: Fetcher) -> None
     site.asked.clear()
     assert reason(fetcher, f"{site.url}/0") == "redirected more than 5 times"
     assert site.asked == ["/0", "/1", "/2", "/3", "/4", "/5"]
+
+
+def test_what_a_server_gave_is_told_to_no_other(site: Site, fetcher: Fetcher, running: Running) -> None:
+    held = {"etag": '"7"', "modified": "Tue, 18 Jun 2024 09:30:00 GMT"}
+    names = {"If-None-Match", "If-Modified-Since"}
+
+    def told(asked: Site) -> list[bool]:
+        said = [names <= headers.keys() or bool(names & headers.keys()) for headers in asked.headers]
+        asked.headers.clear()
+        return said
+
+    with running() as other:
+        site.pages["/away"] = [moved(f"{other.url}/feed")]
+        site.pages["/near"] = [moved("/feed")]
+        other.pages["/back"] = [moved(f"{site.url}/feed")]
+        site.pages["/feed"] = other.pages["/feed"] = [page(ETag='"7"')]
+        fetched = fetcher.get(f"{site.url}/away", **held, robots=False)
+        assert fetched is not None  # another's "unchanged" says nothing of what this server gave
+        assert (fetched.url, told(site), told(other)) == (f"{other.url}/feed", [True], [False])
+        assert fetcher.get(f"{site.url}/near", **held, robots=False) is None
+        assert told(site) == [True, True]
+        given = {**held, "given_by": fetched.url}
+        assert fetcher.get(f"{site.url}/away", **given, robots=False) is None
+        assert (told(site), told(other)) == ([False], [True])
+        assert fetcher.get(f"{other.url}/back", **given, robots=False) is not None
+        assert (told(site), told(other)) == ([False], [True])
+        other.pages["/feed"] = [(304, {}, b"")]
+        assert reason(fetcher, f"{site.url}/away") == "answered 304"
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("https://a.example/x", "https://a.example/y", True),
+        ("http://a.example/x", "https://a.example/x", True),
+        ("https://a.example/x", "http://a.example/x", False),
+        ("https://a.example/x", "https://www.a.example/x", False),
+        ("https://a.example/x", "https://a.example:8443/x", False),
+        ("https://a.example/x", "https://A.example:443/x", True),
+        ("https://a.example/x", "https://a.example.evil.example/x", False),
+    ],
+)
+def test_a_server_is_its_host_and_port(one: str, other: str, same: bool) -> None:
+    assert is_same_server(parsed(one), parsed(other)) is same
 
 
 @pytest.mark.parametrize("status", [429, 502, 503, 504])

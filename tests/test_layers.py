@@ -58,6 +58,7 @@ DOORS = {
         "faces/pages",
         "faces/server",
     },
+    "httptools": {"faces/connections"},
     "feedparser": {"readers/feed_xml"},
     "filelock": {"locking", "networks"},
     "httpcore": {"fetching/connections"},
@@ -83,7 +84,15 @@ DOORS = {
     "slack_bolt": {"connectors/slack"},
     "slack_sdk": {"connectors/slack"},
     "sqlite3": {"catalogue/copies", "catalogue/database"},
-    "starlette": {"faces/api", "faces/chats", "faces/cited", "faces/limits", "faces/mcp/over_http", "faces/pages"},
+    "starlette": {
+        "faces/api",
+        "faces/bodies",
+        "faces/chats",
+        "faces/cited",
+        "faces/limits",
+        "faces/mcp/over_http",
+        "faces/pages",
+    },
     "tantivy": {"engines/local/lexical", "words"},
     "tenacity": {"fetching/__init__"},
     "tld": {"sources"},
@@ -97,7 +106,7 @@ DOORS = {
     },
     "torch": {"networks", "embedding/compiling", "reranking/compiling"},
     "trafilatura": {"readers/html"},
-    "uvicorn": {"faces/server"},
+    "uvicorn": {"faces/connections", "faces/server"},
     "watchfiles": {"watching"},
 }
 

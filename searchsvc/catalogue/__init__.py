@@ -233,11 +233,12 @@ class Catalogue:
 
     def feed(self, url: str) -> FeedState:
         """Return what is known of a feed."""
-        found = self._db.execute("SELECT etag, modified, failures, next FROM feeds WHERE url = ?", (url,)).fetchone()
+        sql = "SELECT etag, modified, failures, next, given_by FROM feeds WHERE url = ?"
+        found = self._db.execute(sql, (url,)).fetchone()
         if found is None:
             return FeedState()
-        etag, modified, failures, later = found
-        return FeedState(etag, modified, failures, None if later is None else from_microseconds(later))
+        etag, modified, failures, later, given_by = found
+        return FeedState(etag, modified, failures, None if later is None else from_microseconds(later), given_by)
 
     def feeds(self) -> list[str]:
         """Return the addresses of the feeds that have been asked."""

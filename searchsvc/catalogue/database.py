@@ -207,6 +207,11 @@ MIGRATIONS = (
     UPDATE articles SET url = NULL WHERE length(url) > 2000;
     UPDATE files SET problems = NULL, size = NULL WHERE length(problems) > 500000;
     """,
+    # The server that gave a feed's etag is the only one that is told it; which one gave those before is not known.
+    """
+    ALTER TABLE feeds ADD COLUMN given_by TEXT;
+    UPDATE feeds SET etag = NULL, modified = NULL;
+    """,
 )
 SIDES = ("wal", "shm", "journal")  # what SQLite keeps beside a file
 APPLICATION = 0x5EA7C45C  # in the file's header: this is a catalogue of searchsvc

@@ -99,13 +99,15 @@ class FeedState:
     """What is remembered of a feed between two polls.
 
     `etag` and `modified` are those of the last answer, `failures` how often in a row it could not be read, `next_at`
-    (UTC) the moment before which it should not be asked again.
+    (UTC) the moment before which it should not be asked again. `given_by` is the URL whose server gave the first two,
+    where redirects led to another server than the feed's own.
     """
 
     etag: str | None = None
     modified: str | None = None
     failures: int = 0
     next_at: datetime | None = None
+    given_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

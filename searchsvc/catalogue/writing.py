@@ -230,10 +230,10 @@ class Writer:
     def set_feed(self, url: str, feed: FeedState) -> None:
         """Record what a feed's server said, and when it may be asked again."""
         later = None if feed.next_at is None else to_microseconds(feed.next_at)
-        sql = """INSERT INTO feeds (url, etag, modified, failures, next) VALUES (?, ?, ?, ?, ?)
+        sql = """INSERT INTO feeds (url, etag, modified, failures, next, given_by) VALUES (?, ?, ?, ?, ?, ?)
                  ON CONFLICT (url) DO UPDATE SET etag = excluded.etag, modified = excluded.modified,
-                 failures = excluded.failures, next = excluded.next"""
-        self._db.execute(sql, (url, feed.etag, feed.modified, feed.failures, later))
+                 failures = excluded.failures, next = excluded.next, given_by = excluded.given_by"""
+        self._db.execute(sql, (url, feed.etag, feed.modified, feed.failures, later, feed.given_by))
 
     def set_entry(self, url: str, key: str, digest: bytes) -> None:
         """Record an entry of a feed as it was seen."""

@@ -73,7 +73,7 @@ def link_to(article: ArticleFields | Copy, library: Library | Client) -> str | N
 def _citation(article: ArticleFields | Copy, library: Library | Client) -> dict[str, object]:
     return {
         "id": article["id"],
-        "key": article["key"],
+        "key": quoted(article["key"]),
         "title": quoted(article["title"]),
         "date": article["published"],
         "source": article["source"] and quoted(article["source"]),

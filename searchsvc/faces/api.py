@@ -4,36 +4,43 @@ asked ──► an endpoint, on a worker thread ── library ──► wire �
 """
 
 import hashlib
+import os
 import threading
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import Body, Depends, FastAPI, HTTPException, Path, Query, Request
+from fastapi import Body, Depends, FastAPI, HTTPException, Query, Request
 from fastapi.params import Depends as Dependency
+from fastapi.params import Path as InPath
 from starlette.concurrency import run_in_threadpool
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import Response
 
 from searchsvc.articles import Article, Problem, article_id
 from searchsvc.background import Jobs, job_of
 from searchsvc.errors import BadInput, NoIndex, SearchsvcError
+from searchsvc.faces.arguments import source
 from searchsvc.faces.asked import AROUND, Asked, Ident, NewArticle, NewArticles, Only, bound, window
 from searchsvc.faces.chats import add_chats, search_results
 from searchsvc.faces.cited import add_cited
+from searchsvc.faces.hostnames import hostnames_of
 from searchsvc.faces.limits import (
+    LIMITS,
     MOST_SEARCHES,
     MOST_WRITERS,
     Door,
     Json,
+    Limits,
     Turns,
     add_refusals,
-    hosts_for,
     refusal,
     refused,
 )
 from searchsvc.faces.mcp.over_http import route
 from searchsvc.faces.mcp.server import create_server
-from searchsvc.faces.pages import add_pages
+from searchsvc.faces.pages import add_pages, show_docs
+from searchsvc.faces.places import Places
 from searchsvc.faces.shapes import (
     ABOUT,
     AddReport,
@@ -43,7 +50,6 @@ from searchsvc.faces.shapes import (
     State,
     Versions,
     WholeArticle,
-    page,
     refusals,
 )
 from searchsvc.faces.version import version
@@ -54,13 +60,25 @@ from searchsvc.readers.fields import from_record
 # ---------------------------------------------------------------------- the application
 
 
-def create_app(library: Library, *, host: str = "127.0.0.1", sources: Sequence[str] = ()) -> FastAPI:
-    """Return the HTTP API of a library; bound to a loopback `host`, it answers to local names only.
+def create_app(
+    library: Library,
+    *,
+    host: str = "127.0.0.1",
+    hostnames: Iterable[str] = (),
+    sources: Sequence[str] = (),
+    limits: Limits = LIMITS,
+) -> FastAPI:
+    """Return the HTTP API of a library, which answers to the names of `host`, its address, and to these `hostnames`.
 
     `sources` are the files, folders and feeds that `POST /reindex` brings the index in step with.
     """
+    settings = library.settings
+    models = [name for name in (settings.model, settings.rerank) if os.path.isabs(name)]  # noqa: PTH117
+    paths = [one for one in map(source, sources) if isinstance(one, Path)]
+    places = Places([library.folder, settings.index, settings.cache_folder, *models, *paths])
+    names = hostnames_of(host, hostnames)
     warming = Warming(library)
-    mcp = create_server(lambda: library)
+    mcp = create_server(lambda: library, places.hidden)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -78,18 +96,18 @@ def create_app(library: Library, *, host: str = "127.0.0.1", sources: Sequence[s
         redoc_url=None,
         redirect_slashes=False,
     )
-    app.add_middleware(Door, hosts=hosts_for(host))
-    add_refusals(app)
+    app.add_middleware(Door, hostnames=names, limits=limits)
+    add_refusals(app, places)
     searches = Turns(MOST_SEARCHES, "searches")
     turn = Depends(searches, scope="function")
-    app.router.routes.append(route(mcp, host=host, turns=searches))
+    app.router.routes.append(route(mcp, hostnames=names, turns=searches))
     _add_searching(app, library, turn)
     add_cited(app, library, turn)
     add_chats(app, library, turn)
-    add_pages(app, library, turn)
+    add_pages(app, library, turn, places)
     _add_articles(app, library)
-    _add_jobs(app, Jobs(library, sources) if sources else None, library)
-    _add_state(app, library, warming)
+    _add_jobs(app, Jobs(library, sources) if sources else None, library, places)
+    _add_state(app, library, warming, places)
     return app
 
 
@@ -193,7 +211,7 @@ def _add_articles(app: FastAPI, library: Library) -> None:
         return Response(status_code=204)
 
 
-def _add_jobs(app: FastAPI, jobs: Jobs | None, library: Library) -> None:
+def _add_jobs(app: FastAPI, jobs: Jobs | None, library: Library, places: Places) -> None:
     turn = Depends(Turns(MOST_WRITERS, "changes"), scope="function")
 
     @app.post(
@@ -211,7 +229,7 @@ def _add_jobs(app: FastAPI, jobs: Jobs | None, library: Library) -> None:
         if jobs is None:
             raise BadInput("this server serves no folders", "start it with searchsvc serve --watch PATH…")
         job = jobs.start()
-        return Json(job_out(job), 202, {"Cache-Control": "no-store", "Location": f"/jobs/{job.id}"})
+        return Json(places.hidden_in(job_out(job)), 202, {"Cache-Control": "no-store", "Location": f"/jobs/{job.id}"})
 
     @app.get(
         "/jobs/{id}",
@@ -222,12 +240,12 @@ def _add_jobs(app: FastAPI, jobs: Jobs | None, library: Library) -> None:
         dependencies=[Depends(Only())],
         tags=["state"],
     )
-    def get_job(ident: Annotated[str, Path(alias="id", description="As POST /reindex gave it.")]) -> Response:
+    def get_job(ident: Annotated[str, InPath(alias="id", description="As POST /reindex gave it.")]) -> Response:
         """Say how a job stands: running, done with its report, or failed with the reason."""
-        return _fresh(job_out(job_of(library, ident)))
+        return _fresh(places.hidden_in(job_out(job_of(library, ident))))
 
 
-def _add_state(app: FastAPI, library: Library, warming: "Warming") -> None:
+def _add_state(app: FastAPI, library: Library, warming: "Warming", places: Places) -> None:
     @app.get(
         "/status",
         operation_id="status",
@@ -239,7 +257,7 @@ def _add_state(app: FastAPI, library: Library, warming: "Warming") -> None:
     )
     def status() -> Response:
         """Say what is indexed, how much, and how fresh it is."""
-        return _fresh(status_out(library.status()))
+        return _fresh(places.hidden_in(status_out(library.status())))
 
     # These two are coroutines, so that they answer while every thread is busy.
     @app.get("/healthz", include_in_schema=False)
@@ -253,14 +271,13 @@ def _add_state(app: FastAPI, library: Library, warming: "Warming") -> None:
         if warming.over:
             return await run_in_threadpool(_ready, library)
         if warming.error is not None:
-            return refused(warming.error)
+            return refused(warming.error, places)
         return refusal(503, "loading", "the model and the index are being loaded", "ask again in a few seconds")
 
     @app.get("/docs", include_in_schema=False)
     def docs() -> Response:
         """Show what can be asked, as one page that fetches nothing."""
-        policy = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
-        return HTMLResponse(page(app.openapi()), headers=policy)
+        return show_docs(app.openapi())
 
 
 # ---------------------------------------------------------------------- what the endpoints do

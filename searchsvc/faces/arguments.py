@@ -93,6 +93,12 @@ def parser() -> Parser:
     serve.add_argument(
         "--watch", nargs="+", default=argparse.SUPPRESS, metavar="PATH", help="keep the index in step with these"
     )
+    about = (
+        "a name by which it is called besides this machine's own, such as news.example.org behind a proxy; repeatable"
+    )
+    serve.add_argument(
+        "--hostname", action="append", dest="hostnames", default=argparse.SUPPRESS, metavar="NAME", help=about
+    )
     command("mcp", "answer chat tools over MCP, on standard input and output", "rerank")
     judge = command("eval", "judge the ranking on questions whose answers are known", "rerank")
     judge.add_argument(

@@ -25,7 +25,7 @@ from pydantic import (
 
 from searchsvc.dates import parse_bound
 from searchsvc.errors import BadInput
-from searchsvc.questions import LONGEST, MOST_HITS, MOST_PASSAGES
+from searchsvc.questions import LONGEST, LONGEST_NAME, MOST_HITS, MOST_NAMES, MOST_PASSAGES
 from searchsvc.readers.fields import (
     LONGEST_AUTHOR,
     LONGEST_KEY,
@@ -38,7 +38,7 @@ from searchsvc.readers.fields import (
 
 AROUND = 500  # characters shown before and after the passage that a window is asked for
 MOST_ARTICLES = 1_000  # in one request
-MOST_NAMES = 100  # of sources or languages
+MOST_PARAMETERS = 300  # in a query string; the most that is allowed has 200 names in it, and a dozen others
 MOST_FAULTS = 3  # named in one refusal
 DESCRIBING = ("title", "description", "default", "examples")  # keywords of a schema that allow and forbid nothing
 
@@ -53,6 +53,14 @@ RANGES: dict[str, tuple[int, int | None]] = {
 def _whole(value: object) -> object:
     """Mend half characters: programs that cut texts by UTF-16 units send them."""
     return without_surrogates(value) if isinstance(value, str) else value
+
+
+def _with_one_unknown(given: object, known: Collection[str]) -> object:
+    """Return an object without its unknown names but the first, which is enough to refuse it."""
+    if not isinstance(given, dict):
+        return given
+    first = next((name for name in given if name not in known), None)
+    return {name: value for name, value in given.items() if name in known or name == first}
 
 
 def _listed(value: object) -> object:
@@ -90,7 +98,9 @@ Key = Annotated[str, StringConstraints(max_length=LONGEST_KEY), BeforeValidator(
 Url = Annotated[str, StringConstraints(max_length=LONGEST_URL), BeforeValidator(_whole)]
 Source = Annotated[str, StringConstraints(max_length=LONGEST_SOURCE), BeforeValidator(_whole)]
 Author = Annotated[str, StringConstraints(max_length=LONGEST_AUTHOR), BeforeValidator(_whole)]
-Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=300), BeforeValidator(_whole)]
+Name = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=LONGEST_NAME), BeforeValidator(_whole)
+]
 Line = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=LONGEST), BeforeValidator(_whole)
 ]
@@ -152,7 +162,8 @@ class Wish(BaseModel):
     @classmethod
     def _null_means_default(cls, given: object) -> object:
         """Chat tools that must name every parameter send null for those that they leave open."""
-        return {name: value for name, value in given.items() if value is not None} if isinstance(given, dict) else given
+        known = _with_one_unknown(given, cls.model_fields)
+        return {name: value for name, value in known.items() if value is not None} if isinstance(known, dict) else known
 
 
 class Asked(Wish):
@@ -236,13 +247,19 @@ class NewArticle(BaseModel):
     )
     language: Code | None = Field(None, description="Two-letter code such as en. Default: recognised from the text.")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _unknown_once(cls, given: object) -> object:
+        return _with_one_unknown(given, cls.model_fields)
+
 
 def _one_or_many(given: object) -> str:
     return "many" if isinstance(given, list) else "one"
 
 
 NewArticles = Annotated[
-    Annotated[NewArticle, Tag("one")] | Annotated[list[NewArticle], Field(max_length=MOST_ARTICLES), Tag("many")],
+    Annotated[NewArticle, Tag("one")]
+    | Annotated[list[NewArticle], Field(max_length=MOST_ARTICLES, fail_fast=True), Tag("many")],
     Discriminator(_one_or_many),
 ]
 
@@ -256,6 +273,8 @@ class Only:
 
     async def __call__(self, request: Request) -> None:
         """Raise BadInput for any other parameter."""
+        if request.scope["query_string"].count(b"&") >= MOST_PARAMETERS:
+            raise BadInput(f"there are more than {MOST_PARAMETERS} parameters")
         seen: set[str] = set()
         for name, _ in request.query_params.multi_items():
             if name not in self._names:
@@ -354,7 +373,7 @@ def _fault(fault: Mapping[str, Any]) -> tuple[str, str | None]:
 
 
 def _unknown(what: str, name: str, known: tuple[str, ...]) -> tuple[str, str]:
-    near = get_close_matches(name, known, 1)
+    near = get_close_matches(name[:LONGEST_NAME], known, 1)
     if near:
         return f"there is no {what} {shown(name)}", f"did you mean {near[0]}?"
     return f"there is no {what} {shown(name)}", f"known: {', '.join(known)}" if known else "leave it out"

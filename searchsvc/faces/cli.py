@@ -46,6 +46,8 @@ def run(argv: Sequence[str]) -> int:
         chosen = {one.name: getattr(given, one.name) for one in fields(Settings) if hasattr(given, one.name)}
         if "watch" in chosen:
             chosen["watch"] = shlex.join(chosen["watch"])
+        if "hostnames" in chosen:
+            chosen["hostnames"] = ",".join(chosen["hostnames"])
         settings = replace(Settings.from_environment(), **chosen)
         settings = replace(settings, model=_text(settings.model), rerank=_text(settings.rerank))
         code = COMMANDS[given.command](Call(given, settings))
@@ -232,7 +234,7 @@ def _watch(call: Call) -> int:
         kept, report.kept = report.kept, [one for one in report.kept if one not in known]
         known = list(kept)
         if hasattr(call.given, "json"):
-            sys.stdout.write(_text(json.dumps(wire.report_out(report), ensure_ascii=False)) + "\n")
+            sys.stdout.write(_json(wire.report_out(report)) + "\n")
             sys.stdout.flush()
         else:
             terminal.show_run(call.messages, report)
@@ -402,7 +404,15 @@ def _text(typed: str) -> str:
 
 
 def _write_json(value: object) -> None:
-    sys.stdout.write(_text(json.dumps(value, ensure_ascii=False, indent=2)) + "\n")
+    sys.stdout.write(_json(value, indent=2) + "\n")
+
+
+def _json(value: object, indent: int | None = None) -> str:
+    """Return a value as JSON that may be shown on a terminal: what could do more than be read is written as \\uXXXX."""
+    from searchsvc.quoting import UNSEEN
+
+    written = _text(json.dumps(value, ensure_ascii=False, indent=indent))
+    return UNSEEN.sub(lambda found: json.dumps(found[0])[1:-1].replace("\x7f", "\\u007f"), written)
 
 
 def _failed(fault: SearchsvcError | OSError, as_json: bool) -> int:

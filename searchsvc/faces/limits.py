@@ -1,18 +1,17 @@
 """A limit: from where the server may be called, how big a request is, how many at once, and how it says no.
 
-request ── Door: host, origin, size ── Turns: how many at once ── asked: which words ──► api
-    └──────────────────────┴───────────────────────┴────────────────────┴─────────────────┴──► refusal
+request ── connections ── Door: host, origin ── bodies ── Turns: how many at once ── asked: which words ──► api
+    └───────────┴──────────────────┴──────────────┴──────────────┴────────────────────────┴──► refusal
 """
 
-import ipaddress
 import json
 import logging
-import re
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
 
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Match
@@ -32,14 +31,26 @@ from searchsvc.errors import (
     Unwritable,
 )
 from searchsvc.faces.asked import shown, worded
+from searchsvc.faces.bodies import Bodies, Left, Unread, bound_of
+from searchsvc.faces.hostnames import Hostnames, called
+from searchsvc.faces.places import Places
 
 log = logging.getLogger("searchsvc")
 
-BODY_BYTES = 16 * 1024 * 1024
-DRAINED_BYTES = 4 * BODY_BYTES  # of a body that is too large, read so that whoever sends it hears why it is refused
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
+RETRY = {"Retry-After": "1"}  # seconds
 MOST_SEARCHES = 64  # at once
 MOST_WRITERS = 8  # waiting for each other; each holds a thread that could search
+MOST_LARGE = 4  # bodies above `bodies.SMALL`; the largest takes 16 MiB, and four times that while it is parsed
+
+# What every answer carries, unless it says otherwise itself: no other page may show it, no copy of it be kept, and
+# nothing in it run or be loaded.
+SEALS = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
 
 # Status and code of each kind of error, as drawn in `errors`.
 KINDS: dict[type[SearchsvcError], tuple[int, str]] = {
@@ -57,7 +68,25 @@ KINDS: dict[type[SearchsvcError], tuple[int, str]] = {
 CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: "too_large", 429: "too_many"}
 
 
-# ---------------------------------------------------------------------- from where, how big, how many
+# ---------------------------------------------------------------------- how long, from where, how many
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one process of a server takes of its clients: seconds, bytes, and numbers of things."""
+
+    connections: int = 512  # half of the 1,024 files that many systems let a process open
+    address_connections: int = 256  # from one address; all that comes through a proxy has the proxy's
+    head_bytes: int = 64 * 1024  # request line and headers; a question's filters may need half of it
+    headers: int = 100
+    head_seconds: float = 15.0  # for the head of a request, from its first byte
+    idle_seconds: int = 60  # between two requests; proxies keep their connections for as long
+    pipelined: int = 32  # requests sent before the answer to the first
+    body_seconds: float = 10.0  # within which a client must send
+    body_rate: int = 64 * 1024  # so many bytes a second of its body, or the rest of it
+    answer_seconds: float = 15.0  # within which a client must take
+    answer_rate: int = 16 * 1024  # so many bytes a second of its answer, or the rest of it
+    answers_bytes: int = 256 * 1024 * 1024  # of all answers that are not taken yet; the oldest go first
 
 
 class Turns:
@@ -71,7 +100,7 @@ class Turns:
     async def __call__(self) -> AsyncIterator[None]:
         """Hold one turn while a request is served; raises HTTPException 429 when none is free."""
         if self._taken >= self._most:
-            raise HTTPException(429, f"{self._most} {self._of} are under way already", {"Retry-After": "1"})
+            raise HTTPException(429, f"{self._most} {self._of} are under way already", RETRY)
         self._taken += 1
         try:
             yield
@@ -79,45 +108,38 @@ class Turns:
             self._taken -= 1
 
 
-def hosts_for(host: str) -> frozenset[str] | None:
-    """Return the names by which a server bound to a loopback address may be called; None where any will do.
-
-    Without this, a web page could have its own name resolve to 127.0.0.1 and read the index (DNS rebinding).
-    """
-    bare = host.strip("[]").lower()
-    try:
-        local = ipaddress.ip_address(bare).is_loopback
-    except ValueError:
-        local = bare == "localhost"
-    named = f"[{bare}]" if ":" in bare else bare
-    return frozenset({"127.0.0.1", "localhost", "[::1]", named}) if local else None
+LIMITS = Limits()
 
 
 class Door:
-    """ASGI middleware that looks at each request's host and size before anything else does.
+    """ASGI middleware that looks at each request's host, origin and body before anything else does.
 
     Bodies are read here, whole, so that no length that a client states or leaves out is trusted.
     """
 
-    def __init__(self, app: ASGIApp, hosts: frozenset[str] | None) -> None:
+    def __init__(self, app: ASGIApp, hostnames: Hostnames, limits: Limits) -> None:
         self._app = app
-        self._hosts = hosts
+        self._hostnames = hostnames
+        large = Turns(MOST_LARGE, "large requests")
+        self._bodies = Bodies(large.__call__, seconds=limits.body_seconds, rate=limits.body_rate)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request, or refuse it with 400 (host, origin) or 413 (size)."""
+        """Serve a request, or refuse it: with 400 (host, origin), or as `bodies` says."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
 
         async def sealed(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message = {**message, "headers": [*message["headers"], (b"x-content-type-options", b"nosniff")]}
+                headers = MutableHeaders(scope=message)
+                for name, value in SEALS.items():
+                    headers.setdefault(name, value)
             await send(message)
 
         headers = Headers(scope=scope)
-        host = re.sub(r":\d*$", "", headers.get("host", "").strip().lower())
-        if self._hosts is not None and host not in self._hosts:
-            hint = "call it by 127.0.0.1 or localhost, or serve on another address with --host"
+        host = called(headers.get("host", ""))
+        if host not in self._hostnames:
+            hint = "call it by its address, or start it with --hostname and this name if it is its own"
             no = refusal(400, "wrong_host", f"this server is not called {shown(host)}", hint)
             await no(scope, receive, sealed)
         elif scope["method"] not in READING and scope["path"] != "/search" and not _is_own(headers):
@@ -127,37 +149,21 @@ class Door:
             await no(scope, receive, sealed)
         elif "content-length" not in headers and "transfer-encoding" not in headers:
             await self._app(scope, receive, sealed)
-        elif (body := await _body(headers, receive)) is None:
-            hint = "send several smaller lists"
-            no = refusal(413, "too_large", f"the body is larger than {BODY_BYTES // 1024**2} MiB", hint)
-            await no(scope, receive, sealed)
         else:
-            await self._app(scope, _again(body, receive), sealed)
+            try:
+                async with self._bodies.read(headers, receive, bound_of(scope["path"])) as body:
+                    await self._app(scope, _again(body, receive), sealed)
+            except Unread as no:
+                ends = {"Connection": "close"} if no.status == 408 else RETRY if no.status == 429 else None
+                await refusal(no.status, no.code, no.message, no.hint, ends)(scope, receive, sealed)
+            except Left:
+                return
 
 
 def _is_own(headers: Headers) -> bool:
     """Say whether a request comes from a page of this server, or from no page at all."""
     origin = headers.get("origin")
     return origin is None or origin.partition("://")[2].lower() == headers.get("host", "").strip().lower()
-
-
-async def _body(headers: Headers, receive: Receive) -> bytes | None:
-    """Return a request's body, or None when it is too large."""
-    stated = headers.get("content-length", "")
-    if "expect" in headers and stated.isdecimal() and int(stated) > BODY_BYTES:
-        return None  # the client waits to hear whether it may send
-    parts: list[bytes] = []
-    size, more = 0, True
-    while more and size <= DRAINED_BYTES:
-        message = await receive()
-        part = message.get("body", b"")
-        size += len(part)
-        if size > BODY_BYTES:
-            parts.clear()
-        else:
-            parts.append(part)
-        more = message.get("more_body", False)
-    return b"".join(parts) if size <= BODY_BYTES else None
 
 
 def _again(body: bytes, receive: Receive) -> Receive:
@@ -186,16 +192,16 @@ def refusal(
 ) -> Json:
     """Return the response that says why a request was not served."""
     error = {"error": {"code": code, "message": message, "hint": hint}}
-    return Json(error, status, {"Cache-Control": "no-store", **(headers or {})})
+    return Json(error, status, {**SEALS, **(headers or {})})
 
 
-def refused(error: SearchsvcError) -> Json:
-    """Return the response to a request that met an error of ours."""
+def refused(error: SearchsvcError, places: Places) -> Json:
+    """Return the response to a request that met an error of ours; the log alone is told where that is."""
     status, code = KINDS[type(error)]
     if status == 503 and not isinstance(error, NoIndex | Busy):
         log.error("%s: %s", code, error.message)
     headers = {"Retry-After": "5"} if isinstance(error, Busy) else None
-    return refusal(status, code, error.message, error.hint, headers)
+    return refusal(status, code, places.hidden(error.message), error.hint and places.hidden(error.hint), headers)
 
 
 def _allowed(request: Request) -> str:
@@ -204,12 +210,12 @@ def _allowed(request: Request) -> str:
     return ", ".join(sorted({method for route in there for method in getattr(route, "methods", None) or ()}))
 
 
-def add_refusals(app: FastAPI) -> None:
+def add_refusals(app: FastAPI, places: Places) -> None:
     """Let an application word every error that leaves an endpoint."""
 
     @app.exception_handler(SearchsvcError)
     async def known(_: Request, error: SearchsvcError) -> Response:
-        return refused(error)
+        return refused(error, places)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> Response:
@@ -233,5 +239,4 @@ def add_refusals(app: FastAPI) -> None:
     async def unexpected(request: Request, error: Exception) -> Response:
         # The last resort: whoever asked learns that it failed, the log learns why.
         log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-        sealed = {"X-Content-Type-Options": "nosniff"}
-        return refusal(500, "internal", "something went wrong in the server", "its log says what", sealed)
+        return refusal(500, "internal", "something went wrong in the server", "its log says what")

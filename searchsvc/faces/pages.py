@@ -7,6 +7,7 @@ import base64
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 from typing import Annotated, Any
 
@@ -19,10 +20,13 @@ from starlette.responses import HTMLResponse, Response
 from searchsvc.catalogue import Entry
 from searchsvc.errors import SearchsvcError
 from searchsvc.faces.asked import Ident, Only, bound, stretch
-from searchsvc.faces.limits import KINDS
+from searchsvc.faces.limits import KINDS, SEALS
+from searchsvc.faces.places import Places
+from searchsvc.faces.shapes import STYLE as DOCS_STYLE
+from searchsvc.faces.shapes import page
 from searchsvc.library import Library
 from searchsvc.passages import Span
-from searchsvc.quoting import link
+from searchsvc.quoting import line, link, safe
 from searchsvc.searching import Hit, Results
 
 TEMPLATES = Environment(
@@ -33,13 +37,7 @@ TEMPLATES = Environment(
     lstrip_blocks=True,
 )
 STYLE = TEMPLATES.get_template("style.css").render().strip()
-HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; "
-    f"style-src 'sha256-{base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()}'; "
-    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-store",
-}
+LONGEST_TITLE = 1_000  # characters shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +60,7 @@ class Wanted:
 
 
 def paragraphs(text: str, span: Span, mark: Span) -> list[list[Piece]]:
-    """Return the paragraphs of a span of a text, each cut where what is marked begins and ends."""
+    """Return the paragraphs of a span of a text, made safe, each cut where what is marked begins and ends."""
     return [list(_pieces(text, one, mark)) for one in _paragraphs(text, *span)]
 
 
@@ -80,10 +78,10 @@ def _pieces(text: str, span: Span, mark: Span) -> Iterator[Piece]:
     cuts = sorted({start, end, min(max(first, start), end), min(max(last, start), end)})
     for a, b in pairwise(cuts):
         marked = first <= a < last
-        yield Piece(text[a:b], marked, marked and a == first)
+        yield Piece(safe(text[a:b]), marked, marked and a == first)
 
 
-def add_pages(app: FastAPI, library: Library, turn: Dependency) -> None:
+def add_pages(app: FastAPI, library: Library, turn: Dependency, places: Places) -> None:
     """Add the pages for people; `turn` bounds how many searches run at once."""
 
     @app.get("/", include_in_schema=False, dependencies=[Depends(Only("q", "after", "before", "source")), turn])
@@ -91,13 +89,15 @@ def add_pages(app: FastAPI, library: Library, turn: Dependency) -> None:
         """Show the form, and what it found."""
         asked = Wanted(q.strip(), after.strip(), before.strip(), source.strip())
         results, error = None, None
+        said: tuple[str, ...] = ()
         try:
             results = _found(library, asked) if asked.q else None
         except SearchsvcError as fault:
             error = fault
+            said = tuple(places.hidden(one) for one in (fault.message, fault.hint) if one)
         status = 200 if error is None else KINDS[type(error)][0]
         hits = [_shown(hit) for hit in results.hits] if results else []
-        return _page("search.html", status, asked=asked, results=results, hits=hits, error=error)
+        return _page("search.html", status, asked=asked, results=results, hits=hits, said=said)
 
     @app.get("/read/{id}", include_in_schema=False, dependencies=[Depends(Only("mark"))])
     def article_page(ident: Ident, mark: Annotated[str | None, Query()] = None) -> Response:
@@ -106,12 +106,26 @@ def add_pages(app: FastAPI, library: Library, turn: Dependency) -> None:
         whole = (0, len(article.text))
         marked = (0, 0) if mark is None else stretch("mark", mark, len(article.text))
         text = paragraphs(article.text, whole, marked)
-        return _page("article.html", 200, article=article, text=text, facts=_facts(article), link=link(article.url))
+        shown = {"title": line(article.title, LONGEST_TITLE), "language": article.language, "facts": _facts(article)}
+        return _page("article.html", 200, **shown, text=text, link=link(article.url))
+
+
+def show_docs(document: dict[str, Any]) -> Response:
+    """Return the page that shows an OpenAPI document."""
+    return HTMLResponse(page(document), headers=_headers(DOCS_STYLE))
 
 
 def _page(template: str, status: int, **shown: Any) -> Response:
     made = TEMPLATES.get_template(template).render(style=Markup(STYLE), **shown)  # noqa: S704, our own style
-    return HTMLResponse(made.encode("utf-8", "replace"), status, HEADERS)
+    return HTMLResponse(made.encode("utf-8", "replace"), status, _headers(STYLE))
+
+
+@cache
+def _headers(style: str) -> dict[str, str]:
+    """Return what a page with this style carries: it may load nothing, and be shown in no other page."""
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    policy = f"default-src 'none'; style-src 'sha256-{digest}'; form-action 'self'; base-uri 'none'"
+    return {**SEALS, "Content-Security-Policy": f"{policy}; frame-ancestors 'none'"}
 
 
 def _found(library: Library, asked: Wanted) -> Results:
@@ -126,12 +140,13 @@ def _found(library: Library, asked: Wanted) -> Results:
 def _shown(hit: Hit) -> dict[str, object]:
     start, end = hit.answer
     return {
-        "article": hit.article,
+        "title": line(hit.article.title, LONGEST_TITLE),
+        "language": hit.article.language,
         "page": f"/read/{hit.article.id}?mark={start}-{end}#mark",
         "text": paragraphs(hit.article.text, (hit.start, hit.end), hit.answer),
         "facts": _facts(hit.article),
         "link": link(hit.article.url),
-        "also_in": [one.credit or one.title for one in hit.also_in],
+        "also_in": [line(one.credit or one.title) for one in hit.also_in],
     }
 
 
@@ -139,4 +154,4 @@ def _facts(article: Entry) -> str:
     """Return who published an article, and by whose word if that is not its own, who wrote it, and when."""
     published = article.published
     date = f"{published.day} {published:%B} {published.year}" if published else None
-    return " · ".join(filter(None, (article.credit, article.author, date)))
+    return " · ".join(filter(None, (line(article.credit or ""), line(article.author or ""), date)))

@@ -1,5 +1,6 @@
 """The server: the HTTP API on a port, answered by one process or several, and the index kept in step beside them."""
 
+import asyncio
 import logging
 import multiprocessing
 import os
@@ -8,8 +9,9 @@ import signal
 import socket
 import threading
 from contextlib import nullcontext, suppress
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
 from fastapi import FastAPI
@@ -19,6 +21,9 @@ from searchsvc.background import Following, end_jobs
 from searchsvc.errors import BadInput
 from searchsvc.faces.api import create_app
 from searchsvc.faces.arguments import source
+from searchsvc.faces.connections import Connection
+from searchsvc.faces.hostnames import hostnames_of, is_local
+from searchsvc.faces.limits import LIMITS, Limits
 from searchsvc.library import Library
 from searchsvc.settings import Settings
 
@@ -36,18 +41,23 @@ LOGGING: dict[str, Any] = {
 }
 
 
-def serve(library: Library) -> None:
-    """Serve a library over HTTP until interrupted; port 0 takes a free one. Exits with 1 when it cannot listen."""
+def serve(library: Library, limits: Limits = LIMITS) -> None:
+    """Serve a library over HTTP until interrupted; port 0 takes a free one. Exits with 1 when it cannot listen.
+
+    `limits` are those of each process; of several processes, only connections heed what differs from `LIMITS`.
+    """
     settings = library.settings
     several = settings.workers > 1
     config = uvicorn.Config(
-        "searchsvc.faces.server:worker" if several else _app(library),
+        "searchsvc.faces.server:worker" if several else _app(library, limits),
+        http=cast(type[asyncio.Protocol], partial(Connection, limits=limits)),
+        ws="none",
         factory=several,
         workers=settings.workers,
         access_log=False,
         log_config=LOGGING,
         server_header=False,
-        timeout_keep_alive=60,
+        timeout_keep_alive=limits.idle_seconds,
         timeout_graceful_shutdown=10,
         timeout_worker_healthcheck=60,  # a process that loads the model on a busy machine is not dead
     )
@@ -57,6 +67,8 @@ def serve(library: Library) -> None:
         raise BadInput(f"there is no {', '.join(missing)}", "name files, folders and feeds that are there")
     listener, address = _listen(settings.host, settings.port)
     end_jobs(library)
+    if (said := warning(settings, address)) is not None:
+        log.warning("%s", said)
     # uvicorn raises the signal that ended it once more, which must not keep what is beside the server from ending.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
@@ -87,9 +99,22 @@ def _end_with_parent() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _app(library: Library) -> FastAPI:
+def _app(library: Library, limits: Limits = LIMITS) -> FastAPI:
     settings = library.settings
-    return create_app(library, host=settings.host, sources=shlex.split(settings.watch))
+    sources = shlex.split(settings.watch)
+    return create_app(library, host=settings.host, hostnames=settings.names, sources=sources, limits=limits)
+
+
+def warning(settings: Settings, address: str) -> str | None:
+    """Return who can reach a server that others can reach, and what they may do; None where only this machine can."""
+    if is_local(settings.host):
+        return None
+    names = ", ".join(sorted(hostnames_of(settings.host, settings.names).names))
+    return (
+        f"whoever reaches {address} can search, read, add and delete articles: it has no password. It answers to "
+        f"addresses and to the names {names}; --hostname NAME adds one. Put what keeps others out in front of it, or "
+        "leave out --host."
+    )
 
 
 def _listen(host: str, port: int) -> tuple[socket.socket, str]:

@@ -17,6 +17,10 @@ ORIGIN = (
     "The domain whose feed brought the article: its source and URL are what that one says. Null where the owner of the "
     "index gave it."
 )
+STYLE = (  # of the page that describes the API
+    "body{font:1rem/1.5 system-ui;max-width:50rem;margin:2rem auto;padding:0 1rem}th{text-align:left}"
+    "th,td{vertical-align:top;padding:.2rem .8rem .2rem 0}"
+)
 
 
 class ArticleFields(BaseModel):
@@ -370,9 +374,7 @@ def page(document: dict[str, Any]) -> str:
                 for one in operation.get("parameters", [])
             )
             parts.append(f"<table>{rows}</table>" if rows else "")
-    style = "body{font:1rem/1.5 system-ui;max-width:50rem;margin:2rem auto;padding:0 1rem}th{text-align:left}"
-    style += "th,td{vertical-align:top;padding:.2rem .8rem .2rem 0}"
     return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>searchsvc</title><style>{style}</style>'
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>searchsvc</title><style>{STYLE}</style>'
         f'{"".join(parts)}<p>All of it, for programs: <a href="/openapi.json">/openapi.json</a></p></html>'
     )

@@ -17,14 +17,14 @@ from functools import cached_property, partial
 import httpx
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
 
-from searchsvc.fetching.addresses import addresses_of, is_public, parsed, vetted
+from searchsvc.fetching.addresses import addresses_of, is_public, is_same_server, parsed, vetted
 from searchsvc.fetching.answers import Answer, Fetched
 from searchsvc.fetching.connections import ask
 from searchsvc.fetching.failures import Hiccup, Refused, Unfetched
 from searchsvc.fetching.hosts import Hosts
 from searchsvc.fetching.robots import Rules, no_rules, rules_in
 
-__all__ = ["Fetched", "Fetcher", "Unfetched", "is_public"]
+__all__ = ["Fetched", "Fetcher", "Unfetched", "is_public", "is_same_server", "parsed"]
 
 TRIES = 3
 REDIRECTS = 5
@@ -64,27 +64,37 @@ class Fetcher:
         self._hosts = Hosts(pause)
 
     def get(
-        self, url: str, *, etag: str | None = None, modified: str | None = None, robots: bool = True
+        self,
+        url: str,
+        *,
+        etag: str | None = None,
+        modified: str | None = None,
+        given_by: str | None = None,
+        robots: bool = True,
     ) -> Fetched | None:
         """Return what is at a URL, or None where it is what it was when it had this `etag` or was so `modified`.
 
-        With `robots`, only what robots.txt allows to programs that nobody has told to fetch just this. Raises
-        `Unfetched` with the reason in one line.
+        These two may name whoever holds them: the server of the URL `given_by` (default: of `url`) alone is told them,
+        and no other that a redirect leads to. With `robots`, only what robots.txt allows to programs that nobody has
+        told to fetch just this. Raises `Unfetched` with the reason in one line.
         """
-        headers = {"If-None-Match": etag, "If-Modified-Since": modified}
-        at, answer = self._follow(parsed(url), {name: said for name, said in headers.items() if said}, robots=robots)
-        if answer.status == 304 and (etag or modified):
+        held = {"If-None-Match": etag, "If-Modified-Since": modified}
+        headers = {name: said for name, said in held.items() if said}
+        at, answer = self._follow(parsed(url), headers, parsed(given_by or url), robots=robots)
+        if answer.status == 304 and headers and is_same_server(parsed(given_by or url), at):
             return None
         if not 200 <= answer.status < 300:
             passing = answer.status >= 500 or answer.status in {408, 425}
             raise Unfetched(f"answered {answer.status}", passing=passing, retry_after=answer.retry_after)
         return answer.fetched(str(at))
 
-    def _follow(self, url: httpx.URL, headers: Mapping[str, str], *, robots: bool) -> tuple[httpx.URL, Answer]:
+    def _follow(
+        self, url: httpx.URL, headers: Mapping[str, str], given_by: httpx.URL, *, robots: bool
+    ) -> tuple[httpx.URL, Answer]:
         for _ in range(REDIRECTS + 1):
             if robots:
                 self._ask_leave(url)
-            answer = self._patiently(url, headers)
+            answer = self._patiently(url, headers if is_same_server(given_by, url) else {})
             target = answer.headers.get("location")
             if answer.status not in _MOVED or not target:
                 return url, answer
@@ -137,7 +147,7 @@ class Fetcher:
 
     def _rules(self, url: httpx.URL) -> Rules:
         try:
-            _, answer = self._follow(url, {}, robots=False)
+            _, answer = self._follow(url, {}, url, robots=False)
         except Refused:
             raise
         except Unfetched as fault:

@@ -30,6 +30,14 @@ def parsed(url: str, base: httpx.URL | None = None) -> httpx.URL:
     return found
 
 
+def is_same_server(one: httpx.URL, other: httpx.URL) -> bool:
+    """Say whether what one URL's server has said may be said to the other's: the same, or the same made secure."""
+    if one.host != other.host:
+        return False
+    secured = (one.scheme, other.scheme) == ("http", "https") and one.port is None and other.port is None
+    return secured or (one.scheme, one.port) == (other.scheme, other.port)
+
+
 def vetted(
     host: str, port: int, *, resolve: Callable[[str, int], Sequence[str]], public: Callable[[str], bool]
 ) -> Sequence[str]:

@@ -13,6 +13,7 @@ from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ToolError
 
 from searchsvc.errors import NoIndex, SearchsvcError
+from searchsvc.quoting import quoted
 
 if TYPE_CHECKING:
     from searchsvc.library import Library
@@ -25,8 +26,9 @@ PAUSE = 1.0  # seconds between two words of progress
 class Asking:
     """Asks a library that is opened at the first question; `open_library` may be slow, and keeps what it opened."""
 
-    def __init__(self, open_library: "Callable[[], Library]") -> None:
+    def __init__(self, open_library: "Callable[[], Library]", shown: Callable[[str], str]) -> None:
         self._open = open_library
+        self._shown = shown
         self._opening = threading.Lock()  # two first questions at once would open two
         self._loaded = False
 
@@ -48,7 +50,7 @@ class Asking:
         try:
             return task.result()
         except SearchsvcError as fault:
-            raise refuse(_worded(fault)) from fault
+            raise refuse(quoted(self._shown(_worded(fault)))) from fault
 
     def _asked(self, what: "Callable[[Library], Answer]") -> Answer:
         with self._opening:

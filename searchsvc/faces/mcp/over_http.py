@@ -8,13 +8,15 @@ from mcp.server.transport_security import TransportSecuritySettings
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from searchsvc.faces.limits import BODY_BYTES, Turns, hosts_for
+from searchsvc.faces.bodies import bound_of
+from searchsvc.faces.hostnames import Hostnames
+from searchsvc.faces.limits import Turns
 
 PATH = "/mcp"
 
 
-def route(server: MCPServer[Any], *, host: str, turns: Turns) -> Route:
-    """Return what answers `POST /mcp`, a turn each, while the server's `session_manager` runs; `host`: see `limits`.
+def route(server: MCPServer[Any], *, hostnames: Hostnames, turns: Turns) -> Route:
+    """Return what answers `POST /mcp`, a turn each, while the server's `session_manager` runs.
 
     A route of the application and no mounted one: below a mount, POST /mcp would be redirected to /mcp/, which some
     clients do not follow, and a mount at / would swallow what is said of paths that are not there.
@@ -23,8 +25,8 @@ def route(server: MCPServer[Any], *, host: str, turns: Turns) -> Route:
         streamable_http_path=PATH,
         json_response=True,
         stateless_http=True,
-        max_request_body_size=BODY_BYTES,
-        transport_security=_guard(host),
+        max_request_body_size=bound_of(PATH).size,
+        transport_security=_guard(hostnames),
     )
     (only,) = (one for one in made.routes if isinstance(one, Route))
     # Nothing is ever sent but answers: a GET would only hold a connection open.
@@ -43,13 +45,16 @@ class _InTurn:
             await self._app(scope, receive, send)
 
 
-def _guard(host: str) -> TransportSecuritySettings:
-    """Return the SDK's own guard against DNS rebinding, behind that of `limits.Door` and with the same names."""
-    names = sorted(hosts_for(host) or ())
+def _guard(hostnames: Hostnames) -> TransportSecuritySettings:
+    """Return the SDK's own guard against DNS rebinding, behind that of `limits.Door` and with the same names.
+
+    It knows names alone: where any address in figures will do, `Door` guards by itself.
+    """
+    names = sorted(hostnames.names)
     origins = [f"{scheme}://{name}" for scheme in ("http", "https") for name in names]
     ported = [f"{one}:*" for one in names], [f"{one}:*" for one in origins]
     return TransportSecuritySettings(
-        enable_dns_rebinding_protection=bool(names),
+        enable_dns_rebinding_protection=not hostnames.addresses,
         allowed_hosts=names + ported[0],
         allowed_origins=origins + ported[1],
     )

@@ -32,8 +32,11 @@ BRIEFING = (
 )
 
 
-def create_server(open_library: "Callable[[], Library]") -> MCPServer[Any]:
-    """Return the MCP server of a library, which is opened when it is first asked something."""
+def create_server(open_library: "Callable[[], Library]", shown: Callable[[str], str] = str) -> MCPServer[Any]:
+    """Return the MCP server of a library, which is opened when it is first asked something.
+
+    `shown` returns what is told of a message about this machine.
+    """
     server: MCPServer[Any] = MCPServer(
         "searchsvc",
         title="searchsvc: news search",
@@ -42,7 +45,7 @@ def create_server(open_library: "Callable[[], Library]") -> MCPServer[Any]:
         log_level="WARNING",
         subscriptions=False,
     )
-    asking = Asking(open_library)
+    asking = Asking(open_library, shown)
     add_tools(server, asking)
 
     @server.resource("article://{id}", name="article", title="Article", mime_type="text/plain")

@@ -46,11 +46,12 @@ AsOf = Annotated[
     str | None,
     Field(description="Answer as at this moment: nothing published later is found. Default: now."),
 ]
+Names = Annotated[list[str], Field(fail_fast=True)]
 Sources = Annotated[
-    list[str] | None,
+    Names | None,
     Field(description="Only these sources, by name or site.", examples=[["reuters", "bbc.co.uk"]]),
 ]
-Languages = Annotated[list[str] | None, Field(description="Only these, as two-letter codes.", examples=[["en"]])]
+Languages = Annotated[Names | None, Field(description="Only these, as two-letter codes.", examples=[["en"]])]
 
 
 def add_tools(server: MCPServer[Any], asking: Asking) -> None:
