@@ -8,6 +8,7 @@ any number of writers get along.
 """
 
 import hashlib
+import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import AbstractContextManager
@@ -21,7 +22,7 @@ from searchsvc.articles import Article, Problem, article_id
 from searchsvc.catalogue import Catalogue, Seen, Space, Writer
 from searchsvc.drafting import CUT, Draft, Drafter, digest_of
 from searchsvc.embedding import Embedder
-from searchsvc.errors import Busy, Unreadable
+from searchsvc.errors import Busy, SearchsvcError, Unreadable
 from searchsvc.readers import read
 from searchsvc.scanning import File, Kept, Scan, scan
 
@@ -33,6 +34,8 @@ SOON = 5.0  # seconds after which what has come from a feed is committed, though
 IN_DOUBT = 2_000_000_000  # ns: a file changed so shortly before it was read may have changed again within one tick
 
 Turn = Callable[[], AbstractContextManager[None]]
+
+_log = logging.getLogger("searchsvc")
 
 
 @dataclass(slots=True)
@@ -231,7 +234,14 @@ class Indexer:
                 reason = f"the key {one.key!r} stands more than once; the last article with it is kept"
                 self._report.problems.append(Problem(file or "the articles given", reason, lost=False))
             ids.add(ident)
-            self._draft(one, ident, file)
+            try:
+                self._draft(one, ident, file)
+            except SearchsvcError:
+                raise
+            except Exception as fault:  # noqa: BLE001  of a library that cleans or cuts: it costs this article alone
+                _log.exception("an article cannot be handled")
+                reason = f"cannot be handled: an unexpected {type(fault).__name__}"
+                self._report.problems.append(Problem(f"{file}, {one.key}" if file else one.key, reason))
             if self._held >= BATCH:
                 self._flush()
                 flushed()

@@ -7,6 +7,7 @@ import shlex
 import signal
 import socket
 import threading
+import time
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.supervisors import Multiprocess
 
-from searchsvc.background import Following, end_jobs
+from searchsvc.background import STEADY, Following, ending
 from searchsvc.errors import BadInput
 from searchsvc.faces.api import create_app
 from searchsvc.faces.arguments import source
@@ -56,7 +57,6 @@ def serve(library: Library) -> None:
     if missing:
         raise BadInput(f"there is no {', '.join(missing)}", "name files, folders and feeds that are there")
     listener, address = _listen(settings.host, settings.port)
-    end_jobs(library)
     # uvicorn raises the signal that ended it once more, which must not keep what is beside the server from ending.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
@@ -65,13 +65,38 @@ def serve(library: Library) -> None:
             await super().startup(sockets)
             log.info("searchsvc listens on %s", address)
 
-    with Following(settings, sources) if sources else nullcontext(), suppress(KeyboardInterrupt):
+    with Following(library, sources) if sources else nullcontext(), suppress(KeyboardInterrupt):
         if several:
             os.environ.update(settings.environment())
             log.info("searchsvc listens on %s with %d processes", address, settings.workers)
-            Multiprocess(config, [listener]).run()
+            Workers(library, config, [listener]).run()
         else:
             Server(config).run([listener])
+
+
+class Workers(Multiprocess):
+    """Several processes; one that ends by itself is replaced, said and on record, and no faster than it makes sense."""
+
+    def __init__(self, library: Library, config: uvicorn.Config, sockets: list[socket.socket]) -> None:
+        super().__init__(config, sockets)
+        self._library = library
+        self._next_look = self._steady = 0.0  # `time.monotonic`
+
+    def keep_subprocess_alive(self) -> None:
+        """Replace what has ended, unless one was replaced too lately."""
+        now = time.monotonic()
+        if now < self._next_look:
+            return
+        before = [*self.processes]
+        super().keep_subprocess_alive()
+        ended = [old for old, new in zip(before, self.processes, strict=True) if old is not new]
+        if ended:
+            said = ", ".join(f"process {one.pid} {ending(one.exitcode or 0)}" for one in ended)
+            # The first is replaced at once, and those that end after it later and later.
+            self._next_look = time.monotonic() + self._library.health.failed("workers", f"{said}; it was replaced")
+            self._steady = self._next_look + STEADY
+        elif now > self._steady:
+            self._library.health.well("workers")
 
 
 def worker() -> FastAPI:
