@@ -6,7 +6,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import pytest
 
 from searchsvc.background import MOST_PROBLEMS, MOST_SAID, Jobs
 from searchsvc.catalogue import Job
-from searchsvc.errors import BadInput, Busy, NotFound
+from searchsvc.errors import BadInput, Busy, NotFound, Unwritable
 from searchsvc.faces.wire import job_out
 from searchsvc.library import Library
 
@@ -57,11 +58,28 @@ def indexing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str],
     return becomes
 
 
-def hold(library: Library) -> sqlite3.Connection:
+@contextmanager
+def held(library: Library) -> Iterator[None]:
     """Keep everybody from writing to the catalogue."""
-    held = sqlite3.connect(library.folder / "catalogue.sqlite3", isolation_level=None)
-    held.execute("BEGIN IMMEDIATE")
-    return held
+    holder = sqlite3.connect(library.folder / "catalogue.sqlite3", isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    finally:
+        holder.execute("ROLLBACK")
+        holder.close()
+
+
+@contextmanager
+def full(_: Library) -> Iterator[None]:
+    """Let no file be longer than a byte, as on a full disk."""
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def ended(jobs: Jobs, ident: str) -> dict[str, Any]:
@@ -75,29 +93,31 @@ def failure(jobs: Jobs) -> str:
     return str(said["error"]["message"])
 
 
+@pytest.mark.parametrize(("hindrance", "said_of_it"), [(held, "another process holds"), (full, "cannot be written")])
 def test_a_job_whose_end_cannot_be_recorded_has_ended_all_the_same_and_is_recorded_later(
-    library: Library, jobs: Jobs, indexing: Callable[[str], None], tmp_path: Path
+    library: Library,
+    jobs: Jobs,
+    indexing: Callable[[str], None],
+    tmp_path: Path,
+    hindrance: Callable[[Library], AbstractContextManager[None]],
+    said_of_it: str,
 ) -> None:
     indexing(f"until [ -e {tmp_path / 'go'} ]; do sleep 0.05; done; echo '{json.dumps(REPORT)}'")
     ident = jobs.start().id
-    held = hold(library)
-    assert [job.id for job in jobs.running()] == [ident]
-    (tmp_path / "go").touch()
-    said = ended(jobs, ident)
-    assert (said["state"], said["report"], said["error"]) == ("done", REPORT, None)
-    assert jobs.running() == []
-    (part,) = until(library.health.own)
-    assert (part.name, part.message) == (
-        "jobs",
-        "another process holds the catalogue index/catalogue.sqlite3; try again in a moment",
-    )
-    on_record = library.catalogue.job(ident)
-    assert on_record is not None
-    assert on_record.ended is None
-    with pytest.raises(Busy):
-        jobs.start()
-    held.execute("ROLLBACK")
-    held.close()
+    with hindrance(library):
+        assert [job.id for job in jobs.running()] == [ident]
+        (tmp_path / "go").touch()
+        said = ended(jobs, ident)
+        assert (said["state"], said["report"], said["error"]) == ("done", REPORT, None)
+        assert jobs.running() == []
+        (part,) = until(library.health.own)
+        assert part.name == "jobs"
+        assert said_of_it in part.message
+        on_record = library.catalogue.job(ident)
+        assert on_record is not None
+        assert on_record.ended is None
+        with pytest.raises((Busy, Unwritable)):
+            jobs.start()
     until(lambda: (job := library.catalogue.job(ident)) and job.ended)
     assert dict(job_out(library.catalogue.job(ident) or on_record)) == said
     until(lambda: library.health.own() == ())
@@ -191,21 +211,15 @@ def test_a_job_of_a_process_that_was_killed_has_failed_even_while_that_cannot_be
     library: Library, jobs: Jobs
 ) -> None:
     ident, _ = left_by(library, killed=True)
-    held = hold(library)
-    said = job_out(jobs.job(ident))
-    assert (said["state"], said["error"]) == (
-        "failed",
-        {"code": "failed", "message": "the server stopped before it was done", "hint": None},
-    )
-    assert job_out(jobs.job(ident)) == said
-    another = Jobs(library, [])
-    thread = threading.Thread(target=another.end_left)
-    thread.start()
-    until(library.health.own)
-    held.execute("ROLLBACK")
-    held.close()
-    thread.join(PATIENCE)
-    assert [job.id for job in library.catalogue.unended_jobs()] == []
+    with held(library):
+        said = job_out(jobs.job(ident))
+        assert (said["state"], said["error"]) == (
+            "failed",
+            {"code": "failed", "message": "the server stopped before it was done", "hint": None},
+        )
+        assert job_out(jobs.job(ident)) == said
+        until(library.health.own)
+    until(lambda: not library.catalogue.unended_jobs())
     assert job_out(Jobs(library, []).job(ident))["state"] == "failed"
 
 
