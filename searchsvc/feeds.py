@@ -9,13 +9,14 @@ so that whatever interrupts a poll, the next one goes on where it ended.
 """
 
 import hashlib
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from searchsvc.articles import Article, Problem, site_of
 from searchsvc.catalogue import FeedState
-from searchsvc.errors import Unreadable
+from searchsvc.errors import SearchsvcError, Unreadable
 from searchsvc.fetching import Fetched, Fetcher, Unfetched, is_same_server, parsed
 from searchsvc.readers.feed import Entry, Feed, from_entry
 from searchsvc.readers.packing import too_large
@@ -26,6 +27,8 @@ INTERVAL = timedelta(minutes=15)
 LONGEST = timedelta(days=1)  # that a failing feed is left alone, unless it asks for more
 
 PAGES = frozenset({"text/html", "application/xhtml+xml"})
+
+_log = logging.getLogger("searchsvc")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,13 @@ class Poll:
         except Unreadable as fault:
             self.state = self._after(fault)
             raise
+        except SearchsvcError:
+            raise  # such as no room for a process that reads
+        except Exception as fault:
+            _log.exception("what a feed says cannot be handled")
+            unread = Unreadable(f"cannot be read: an unexpected {type(fault).__name__}")
+            self.state = self._after(unread)
+            raise unread from fault
         complete, seen = not feed.cut_short, set[str]()
         for number, entry in enumerate(feed.entries, 1):
             key, digest = entry.key_within(self.url), _digest(entry)
@@ -94,7 +104,7 @@ class Poll:
             seen.add(key)
             if recorded == digest:
                 continue
-            news = self._news(entry, key, digest, f"{self.url}, entry {number}", recorded is not None)
+            news = self._safely(entry, key, digest, f"{self.url}, entry {number}", recorded is not None)
             complete = complete and bool(news.digest)
             yield news
         self.state = FeedState(
@@ -114,6 +124,21 @@ class Poll:
         pause = min(self._interval * 2 ** min(failures - 1, 20), max(LONGEST, self._interval))
         asked = fault.retry_after if isinstance(fault, Unfetched) else None
         return replace(self.state, failures=failures, next_at=self._now + max(pause, timedelta(seconds=asked or 0.0)))
+
+    def _safely(self, entry: Entry, key: str, digest: bytes, where: str, indexed: bool) -> News:
+        """Return the news in an entry; whatever it does to a library costs this one alone.
+
+        It is looked at again when it has changed; where this machine was at fault, at the next poll.
+        """
+        try:
+            return self._news(entry, key, digest, where, indexed)
+        except SearchsvcError:
+            raise
+        except Exception as fault:  # noqa: BLE001  nobody knows what a library raises on another page
+            _log.exception("an entry of a feed cannot be handled")
+            reason = f"cannot be handled: an unexpected {type(fault).__name__}"
+            ours = isinstance(fault, OSError | MemoryError)
+            return News(key, b"" if ours else digest, None, (Problem(where, reason, lost=not indexed),))
 
     def _news(self, entry: Entry, key: str, digest: bytes, where: str, indexed: bool) -> News:
         problems: list[Problem] = []

@@ -6,10 +6,12 @@ Whatever is put in force counts as unfolded in the same transaction, and is fold
 turns that follow, what a kill or an older version of the catalogue left, and a story that lost a copy.
 """
 
+import logging
 from collections.abc import Callable
 from functools import lru_cache
 
 from searchsvc.catalogue import Catalogue, Entry, Writer
+from searchsvc.errors import SearchsvcError
 from searchsvc.stories import MAKING, Likeness, Telling, bands, likeness, parted
 
 AT_ONCE = 1_000  # articles in one transaction
@@ -19,6 +21,8 @@ MOST_PARTED = 50  # copies of the stories that one article joins, which are all 
 KEPT = 100  # texts kept in memory
 
 Told = Callable[[int], Telling]
+
+_log = logging.getLogger("searchsvc")
 
 
 def is_due(catalogue: Catalogue) -> bool:
@@ -37,7 +41,14 @@ def fold(catalogue: Catalogue) -> None:
     told = lru_cache(KEPT)(lambda row: _telling(catalogue.articles([row])[row]))
     with catalogue.writing() as writer:
         for entry in entries:
-            _fold(entry, told, catalogue, writer)
+            try:
+                _fold(entry, told, catalogue, writer)
+            except SearchsvcError:
+                raise
+            except Exception:  # noqa: BLE001  nobody knows what a library raises on another article
+                # Else it would be looked at again and again, and the copies of no other article be found.
+                _log.exception("the copies of article %s cannot be looked for", entry.id)
+                writer.set_bands(entry.row, ())
 
 
 def _fold(entry: Entry, told: Told, catalogue: Catalogue, writer: Writer) -> None:

@@ -14,15 +14,25 @@ from typing import TYPE_CHECKING, TypeVar
 from searchsvc import reranking
 from searchsvc.articles import Article, Problem, storable
 from searchsvc.briefs import Brief, brief_of
-from searchsvc.catalogue import Catalogue, Entry, Space, Version
+from searchsvc.catalogue import Catalogue, Entry, Part, Space, Version
 from searchsvc.drafting import Drafter
 from searchsvc.embedding import BUNDLED, Embedder, load, locate
 from searchsvc.engines import Filter, Snapshot
 from searchsvc.engines.local import LocalEngine
-from searchsvc.errors import BadInput, Busy, DamagedIndex, ModelMismatch, NoIndex, NotFound, Unwritable
+from searchsvc.errors import (
+    BadInput,
+    Busy,
+    DamagedIndex,
+    ModelMismatch,
+    NoIndex,
+    NotFound,
+    SearchsvcError,
+    Unwritable,
+)
 from searchsvc.folding import fold, is_due
+from searchsvc.health import Health
 from searchsvc.indexing import Indexer, Progress, Report
-from searchsvc.locking import writing_to
+from searchsvc.locking import Presence, writing_to
 from searchsvc.moving import Move
 from searchsvc.questions import MOST_HITS, MOST_WORDS, Question, ask, must_be_within
 from searchsvc.quotes import QuoteCheck, check, wording
@@ -53,7 +63,10 @@ Found = TypeVar("Found")
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What is in the index, how big, how fresh. Sizes are bytes; `pending` counts changes not yet searchable."""
+    """What is in the index, how big, how fresh. Sizes are bytes; `pending` counts changes not yet searchable.
+
+    `parts` are those that are failing, in any process that is at work on the index; see `health`.
+    """
 
     articles: int
     passages: int
@@ -72,6 +85,7 @@ class Status:
     unused_bytes: int
     moving_to: str | None
     reranker: str | None
+    parts: tuple[Part, ...]
 
 
 class Served:
@@ -104,6 +118,8 @@ class Library:
         self.settings = settings or Settings()
         self.folder = self.settings.index.expanduser().resolve()
         self.announce = announce
+        self.presence = Presence(self.folder)
+        self.health = Health(self.folder, self.presence, lambda: self.catalogue if self.exists else None)
         self._opening = threading.Lock()
         self._serving = threading.Lock()
         self._shown: Snapshot | None = None
@@ -302,6 +318,7 @@ class Library:
             unused_bytes=self.catalogue.unused_bytes()[0],
             moving_to=f"{making.model}, passages of up to {making.passage_tokens} tokens" if making else None,
             reranker=self.settings.rerank or None,
+            parts=self.health.parts(),
         )
 
     def snapshot(self) -> Snapshot:
@@ -366,7 +383,8 @@ class Library:
         for url in urls if only is None else ():
             report.add(self._ask(url, progress))
         report.add(self._recut())
-        while is_due(self.catalogue):  # only where a turn was interrupted, or with an index of an older version
+        # Only where a turn was interrupted, or with an index of an older version.
+        while is_due(self.catalogue) and not self.health.is_waiting("folding"):
             with self._turn():
                 pass
         if report.changed or report.removed:
@@ -568,10 +586,31 @@ class Library:
         )
 
     def _recut(self) -> Report:
-        """Cut again what other blocks are junk in than before."""
+        """Cut again what other blocks are junk in than before.
+
+        Without it, articles are as searchable as before: what nobody foresaw is reported, and tried again later.
+        """
         served = self.served
         drafter = lambda: Drafter(served.embedder, served.space.passage_tokens)  # noqa: E731
-        return Recut(self.catalogue, served.space, drafter, self._turn).run()
+        report = Report()
+        with self._supervised("recutting") as due:
+            if due:
+                report = Recut(self.catalogue, served.space, drafter, self._turn).run()
+        return report
+
+    @contextmanager
+    def _supervised(self, part: str) -> Iterator[bool]:
+        """Give whether a part is due; whatever it meets that is no error of ours is reported, and goes no further."""
+        due = not self.health.is_waiting(part)
+        try:
+            yield due
+        except SearchsvcError:
+            raise  # such as a full disk: of all that is being done, and said by whoever does it
+        except Exception as fault:  # noqa: BLE001  nobody knows what a library raises on another article
+            self.health.failed(part, fault)
+        else:
+            if due:
+                self.health.well(part)
 
     def _ask(self, url: str, progress: Progress) -> Report:
         """Take over what is new in a feed."""
@@ -609,7 +648,9 @@ class Library:
         """Hold the writer lock for one commit, fold what it brought, and make it searchable."""
         with self._writing():
             yield
-            fold(self.catalogue)
+            with self._supervised("folding") as due:
+                if due:
+                    fold(self.catalogue)
             served = self.served
             if LocalEngine.held(self._folder_of(served.space)) != self.catalogue.generation():
                 served.engine.follow(self.catalogue)

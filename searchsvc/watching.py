@@ -59,6 +59,7 @@ class Watcher:
         self._settle = settle
         self._rescan = rescan
         self._complained = False
+        self.fault: str | None = None  # why changes are not told of now, but only looked for
 
     def changes(self, stop: threading.Event) -> Generator[frozenset[Path] | None, None, None]:
         """Yield the paths under the roots that have changed and settled; None: look at everything again.
@@ -72,6 +73,7 @@ class Watcher:
         """
         waiting: _Waiting = {}
         while not stop.is_set():
+            self.fault = None
             with closing(_Watches(self._roots, self._complain)) as watches:
                 watches.open()
                 yield None
@@ -108,6 +110,7 @@ class Watcher:
         return frozenset(settled)
 
     def _complain(self, fault: str) -> None:
+        self.fault = fault
         if not self._complained:
             self._complained = True
             _log.warning("cannot watch for changes, so they are looked for every %g seconds: %s", self._rescan, fault)
@@ -176,6 +179,9 @@ class _Watches:
                     self._hear({path for kind, path in changed if kind != Change.modified or not _is_folder(path)})
         except WatchfilesRustInternalError as fault:
             self._complain(str(fault))
+        except Exception as fault:  # noqa: BLE001  what is not told is looked for
+            self._complain(f"an unexpected {type(fault).__name__}")
+            _log.exception("listening to changes has failed")
 
     def _hear(self, paths: Iterable[Path]) -> None:
         with self._news:

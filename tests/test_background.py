@@ -185,6 +185,76 @@ def test_a_server_that_is_told_to_stop_leaves_nothing_behind(workers: str, tmp_p
     until(lambda: not any(Path(f"/proc/{one}").exists() for one in started))
 
 
+def status_of(index: Path) -> Any:
+    command = [sys.executable, "-m", "searchsvc", "status", "--json", "--index", str(index)]
+    return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="looks for processes in /proc")
+def test_what_fails_beside_a_server_is_said_by_every_process_and_goes_on(tmp_path: Path) -> None:
+    feed = "http://me:secret@127.0.0.1:9/rss?key=secret"
+    (tmp_path / "own").mkdir()
+    with serving(tmp_path / "index", "--workers", "2", "--watch", str(tmp_path / "own"), feed) as (client, server):
+
+        def parts() -> dict[str, dict[str, Any]]:
+            answer = client.get("/status")
+            return {one["name"].split("?")[0]: one for one in answer.json().get("parts", [])}
+
+        refused = until(lambda: parts().get("feed http://127.0.0.1:9/rss"))
+        assert refused["message"] == "refused: the URL holds a name or a password"
+        (beside,) = (
+            one for one in children_of(server.pid) if "--until-eof" in Path(f"/proc/{one}/cmdline").read_text()
+        )
+        os.kill(beside, signal.SIGKILL)
+        killed = until(lambda: parts().get("watch"))
+        assert killed["message"] == "searchsvc watch was ended by SIGKILL; the server's log may say more"
+        assert (killed["state"], killed["failures"]) == ("failing", 1)
+        write(tmp_path / "own" / "zebra.txt", "A zebra", "A zebra was seen in Bern.")
+        until(lambda: keys(client, "zebra") == ["zebra.txt"])
+        said = status_of(tmp_path / "index")
+        assert (said["health"], {one["name"].split("?")[0] for one in said["parts"]}) == (
+            "failing",
+            {"watch", "feed http://127.0.0.1:9/rss"},
+        )
+        metrics = client.get("/metrics").text
+        assert 'searchsvc_parts_failing{part="watch"} 1.0' in metrics
+        assert 'searchsvc_parts_failing{part="feed"} 1.0' in metrics
+        assert "secret" not in metrics + json.dumps(said) + client.get("/status").text
+        assert client.get("/healthz").json() == {"alive": True}
+    said = status_of(tmp_path / "index")
+    assert (said["health"], said["parts"]) == ("ok", [])
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="looks for processes in /proc")
+def test_a_job_lives_and_dies_with_its_own_process_of_several(tmp_path: Path) -> None:
+    slow = tmp_path / "slow"
+    for number in range(400):
+        write(slow / f"{number}.txt", f"News {number}", f"Report {number} says that nothing was seen. " * 40)
+    with serving(tmp_path / "index", "--workers", "2", "--watch", str(slow)) as (client, server):
+        ident = until(lambda: client.post("/reindex").json().get("id"))
+
+        def state() -> Any:
+            with httpx.Client(base_url=client.base_url, timeout=60, trust_env=False) as either:
+                return either.get(f"/jobs/{ident}").json()
+
+        def workers() -> dict[int, bool]:
+            """By process that serves by now, whether it runs the job."""
+            found = [one for one in children_of(server.pid) if "spawn_main" in Path(f"/proc/{one}/cmdline").read_text()]
+            warming = [one for one in found if "openvino" in Path(f"/proc/{one}/maps").read_text()]
+            return {one: bool(children_of(one)) for one in warming}
+
+        both = until(lambda: (found := workers()) and sorted(found.values()) == [False, True] and found)
+        other, own = sorted(both, key=lambda one: both[one])
+        os.kill(other, signal.SIGKILL)
+        until(lambda: other not in workers() and len(workers()) == 2)
+        said = until(lambda: [one for one in status_of(tmp_path / "index")["parts"] if one["name"] == "workers"])
+        assert said[0]["message"] == f"process {other} was ended by SIGKILL; replaced"
+        assert [state()["state"] for _ in range(6)] == ["running"] * 6  # from either process
+        os.kill(own, signal.SIGKILL)
+        ended = until(lambda: (now := state())["state"] != "running" and now)
+        assert (ended["state"], ended["error"]["message"]) == ("failed", "the server stopped before it was done")
+
+
 def test_what_is_to_be_served_must_be_there(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "searchsvc", "serve", "--port", "0", "--watch", str(tmp_path / "none")]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)

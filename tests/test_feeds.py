@@ -438,6 +438,41 @@ def test_a_feed_that_asks_to_be_left_alone_is(site: Site, reader: Reader) -> Non
     assert reader.state == FeedState(failures=1, next_at=NOW + timedelta(days=2))
 
 
+class Faulty(Fetcher):
+    """Meets what nobody foresaw at one URL."""
+
+    at = ""
+
+    def get(self, url: str, **named: Any) -> Any:
+        assert url != self.at
+        return super().get(url, **named)
+
+
+def test_an_entry_that_meets_what_nobody_foresaw_costs_itself_alone_until_it_changes(site: Site) -> None:
+    site.page("/feed", rss(SUMMARY, WHOLE), "application/rss+xml", ETag='"1"')
+    fetcher, digests = Faulty(private=True, pause=0), dict[str, bytes]()
+    fetcher.at = f"{site.url}/river"
+    poll = Poll(f"{site.url}/feed", FeedState(), digests.get, fetcher, LIMIT, now=NOW)
+    first, second = poll
+    assert (first.article, first.problems) == (
+        None,
+        (Problem(f"{site.url}/feed, entry 1", "cannot be handled: an unexpected AssertionError"),),
+    )
+    assert second.article is not None
+    assert poll.state == FeedState(etag='"1"', next_at=SOON)
+    digests |= {one.key: one.digest for one in (first, second)}
+    assert list(Poll(f"{site.url}/feed", FeedState(), digests.get, fetcher, LIMIT, now=NOW)) == []
+
+
+def test_a_feed_that_meets_what_nobody_foresaw_has_failed_and_is_left_alone_for_a_while(site: Site) -> None:
+    fetcher = Faulty(private=True, pause=0)
+    fetcher.at = f"{site.url}/feed"
+    poll = Poll(f"{site.url}/feed", FeedState(), lambda _: None, fetcher, LIMIT, now=NOW)
+    with pytest.raises(Unreadable, match=r"^cannot be read: an unexpected AssertionError$"):
+        list(poll)
+    assert poll.state == FeedState(failures=1, next_at=SOON)
+
+
 def test_a_feed_on_a_private_network_is_refused(site: Site) -> None:
     poll = Poll(f"{site.url}/feed", FeedState(), lambda _: None, Fetcher(pause=0), READERS, LIMIT, now=NOW)
     with pytest.raises(Unreadable, match=r"^refused: 127\.0\.0\.1 is on a private network"):

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from searchsvc.articles import Problem
-from searchsvc.catalogue import stories
+from searchsvc.catalogue import parts, stories
 from searchsvc.catalogue.blocks import among, of
 from searchsvc.catalogue.copies import copy, is_catalogue, restore
 from searchsvc.catalogue.database import Connection, connect, make, migrate
@@ -32,6 +32,7 @@ from searchsvc.catalogue.records import (
     FeedState,
     Found,
     Job,
+    Part,
     Recurring,
     Rows,
     Seen,
@@ -53,6 +54,7 @@ __all__ = [
     "FeedState",
     "Found",
     "Job",
+    "Part",
     "Recurring",
     "Rows",
     "Seen",
@@ -252,11 +254,17 @@ class Catalogue:
 
     def job(self, ident: str) -> Job | None:
         """Return a job, or None."""
-        found = self._db.execute("SELECT began, ended, said FROM jobs WHERE id = ?", (ident,)).fetchone()
-        if found is None:
-            return None
-        began, ended, said = found
-        return Job(ident, from_microseconds(began), None if ended is None else from_microseconds(ended), said)
+        found = self._db.execute("SELECT id, began, ended, said, owner FROM jobs WHERE id = ?", (ident,)).fetchone()
+        return None if found is None else _job(found)
+
+    def unended_jobs(self) -> list[Job]:
+        """Return the jobs whose end is not on record, the oldest first."""
+        sql = "SELECT id, began, ended, said, owner FROM jobs WHERE ended IS NULL ORDER BY began"
+        return [_job(values) for values in self._db.execute(sql)]
+
+    def failing_parts(self) -> list[tuple[str, Part]]:
+        """Return the parts on record as failing, each with the name of its process, which may have ended since."""
+        return parts.every(self._db)
 
     def has_vectors(self, digests: Collection[bytes]) -> set[bytes]:
         """Return those of the digests whose vector is known."""
@@ -443,6 +451,12 @@ class Catalogue:
 def _entry(values: tuple[object, ...]) -> Entry:
     published, since = (from_microseconds(at) if isinstance(at, int) else None for at in (values[8], values[12]))
     return Entry(*values[:8], published, *values[9:12], since, values[13])  # type: ignore[call-arg, arg-type]
+
+
+def _job(values: tuple[Any, ...]) -> Job:
+    ident, began, ended, said, owner = values
+    end = None if ended is None else from_microseconds(ended)
+    return Job(ident, from_microseconds(began), end, said, owner or "")
 
 
 def _under(path: str) -> tuple[str, str, str]:

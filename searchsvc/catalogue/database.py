@@ -212,6 +212,19 @@ MIGRATIONS = (
     ALTER TABLE feeds ADD COLUMN given_by TEXT;
     UPDATE feeds SET etag = NULL, modified = NULL;
     """,
+    # What is failing is on record, and which process runs a job.
+    """
+    CREATE TABLE parts (            -- parts of running processes that are failing; see `health`
+        owner TEXT NOT NULL,        -- the process's name; see `locking.Presence`
+        name TEXT NOT NULL,
+        failures INTEGER NOT NULL,  -- in a row
+        message TEXT NOT NULL,
+        since INTEGER NOT NULL,     -- microseconds since 1970, UTC, as is
+        next INTEGER NOT NULL,      -- when it is tried again
+        PRIMARY KEY (owner, name)
+    ) STRICT, WITHOUT ROWID;
+    ALTER TABLE jobs ADD COLUMN owner TEXT;
+    """,
 )
 SIDES = ("wal", "shm", "journal")  # what SQLite keeps beside a file
 APPLICATION = 0x5EA7C45C  # in the file's header: this is a catalogue of searchsvc

@@ -112,12 +112,30 @@ class FeedState:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A piece of work that a server was asked for; `said` is the JSON that came of it, once it has ended."""
+    """A piece of work that a server was asked for; `said` is the JSON that came of it, once it has ended.
+
+    `owner` is the name of the process that runs it; see `locking.Presence`.
+    """
 
     id: str
     began: datetime
     ended: datetime | None = None
     said: str = ""
+    owner: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of a process that is failing, `failures` times in a row `since` then, and is tried again at `next_try`.
+
+    The first word of the name is its kind, such as `feed`. Times are UTC.
+    """
+
+    name: str
+    failures: int
+    message: str
+    since: datetime
+    next_try: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,9 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from searchsvc.catalogue import blocks, stories
+from searchsvc.catalogue import blocks, parts, stories
 from searchsvc.catalogue.database import Connection
-from searchsvc.catalogue.records import Entry, FeedState, Job, Seen, Space, to_microseconds
+from searchsvc.catalogue.records import Entry, FeedState, Job, Part, Seen, Space, to_microseconds
 from searchsvc.junk import Held
 from searchsvc.passages import Passage
 
@@ -246,14 +246,16 @@ class Writer:
     def set_job(self, job: Job) -> None:
         """Record a job as it stands; the oldest beyond a thousand are forgotten."""
         ended = None if job.ended is None else to_microseconds(job.ended)
-        values = (job.id, to_microseconds(job.began), ended, job.said)
-        self._db.execute("INSERT OR REPLACE INTO jobs VALUES (?, ?, ?, ?)", values)
+        values = (job.id, to_microseconds(job.began), ended, job.said, job.owner)
+        self._db.execute("INSERT OR REPLACE INTO jobs (id, began, ended, said, owner) VALUES (?, ?, ?, ?, ?)", values)
         kept = "SELECT id FROM jobs ORDER BY began DESC LIMIT ?"
         self._db.execute(f"DELETE FROM jobs WHERE id NOT IN ({kept})", (MOST_JOBS,))
 
-    def end_jobs(self, said: str) -> None:
-        """Record that no job is being done any more."""
-        self._db.execute("UPDATE jobs SET ended = ?, said = ? WHERE ended IS NULL", (self._at, said))
+    # ------------------------------------------------------------------ health
+
+    def set_parts(self, owner: str, failing: Iterable[Part]) -> None:
+        """Record which parts of a process are failing: these, and no others of it."""
+        parts.replace(self._db, owner, failing)
 
     # ------------------------------------------------------------------ spaces
 

@@ -238,6 +238,17 @@ class SourceCount(TypedDict):
     articles: int
 
 
+class FailingPart(TypedDict):
+    """A part of a process at work on the index that fails, and is tried again by itself."""
+
+    name: str
+    state: Literal["failing"]
+    failures: int
+    message: str
+    since: str
+    next_try: str
+
+
 class State(TypedDict):
     """What is indexed, how much, how fresh."""
 
@@ -258,6 +269,8 @@ class State(TypedDict):
     unused_bytes: int
     moving_to: str | None
     reranker: str | None
+    health: Literal["ok", "failing"]
+    parts: list[FailingPart]
 
 
 class Fault(TypedDict):

@@ -18,8 +18,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from searchsvc.articles import Article, Problem, article_id
-from searchsvc.background import Jobs, job_of
-from searchsvc.errors import BadInput, NoIndex, SearchsvcError
+from searchsvc.background import Jobs
+from searchsvc.errors import ModelFailed, NoIndex, SearchsvcError
 from searchsvc.faces.arguments import source
 from searchsvc.faces.asked import AROUND, Asked, Ident, NewArticle, NewArticles, Only, bound, window
 from searchsvc.faces.chats import add_chats, search_results
@@ -39,6 +39,7 @@ from searchsvc.faces.limits import (
 )
 from searchsvc.faces.mcp.over_http import route
 from searchsvc.faces.mcp.server import create_server
+from searchsvc.faces.metrics import Measured, Metrics, add_metrics
 from searchsvc.faces.pages import add_pages, show_docs
 from searchsvc.faces.places import Places
 from searchsvc.faces.shapes import (
@@ -78,11 +79,14 @@ def create_app(
     places = Places([library.folder, settings.index, settings.cache_folder, *models, *paths])
     names = hostnames_of(host, hostnames)
     warming = Warming(library)
+    jobs = Jobs(library, sources)
+    metrics = Metrics(library, jobs)
     mcp = create_server(lambda: library, places.hidden)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        threading.Thread(target=warming.run, name="warming", daemon=True).start()
+        for name, run in (("warming", warming.run), ("jobs", jobs.end_left)):
+            threading.Thread(target=run, name=name, daemon=True).start()
         async with mcp.session_manager.run():
             yield
         warming.closing.set()
@@ -97,6 +101,7 @@ def create_app(
         redirect_slashes=False,
     )
     app.add_middleware(Door, hostnames=names, limits=limits)
+    app.add_middleware(Measured, metrics=metrics)
     add_refusals(app, places)
     searches = Turns(MOST_SEARCHES, "searches")
     turn = Depends(searches, scope="function")
@@ -106,8 +111,9 @@ def create_app(
     add_chats(app, library, turn)
     add_pages(app, library, turn, places)
     _add_articles(app, library)
-    _add_jobs(app, Jobs(library, sources) if sources else None, library, places)
+    _add_jobs(app, jobs, places)
     _add_state(app, library, warming, places)
+    add_metrics(app, metrics)
     return app
 
 
@@ -211,7 +217,7 @@ def _add_articles(app: FastAPI, library: Library) -> None:
         return Response(status_code=204)
 
 
-def _add_jobs(app: FastAPI, jobs: Jobs | None, library: Library, places: Places) -> None:
+def _add_jobs(app: FastAPI, jobs: Jobs, places: Places) -> None:
     turn = Depends(Turns(MOST_WRITERS, "changes"), scope="function")
 
     @app.post(
@@ -226,8 +232,6 @@ def _add_jobs(app: FastAPI, jobs: Jobs | None, library: Library, places: Places)
     )
     def reindex() -> Response:
         """Bring the index in step with the served files, folders and feeds; answers with the job that does it."""
-        if jobs is None:
-            raise BadInput("this server serves no folders", "start it with searchsvc serve --watch PATH…")
         job = jobs.start()
         return Json(places.hidden_in(job_out(job)), 202, {"Cache-Control": "no-store", "Location": f"/jobs/{job.id}"})
 
@@ -242,7 +246,7 @@ def _add_jobs(app: FastAPI, jobs: Jobs | None, library: Library, places: Places)
     )
     def get_job(ident: Annotated[str, InPath(alias="id", description="As POST /reindex gave it.")]) -> Response:
         """Say how a job stands: running, done with its report, or failed with the reason."""
-        return _fresh(places.hidden_in(job_out(job_of(library, ident))))
+        return _fresh(places.hidden_in(job_out(jobs.job(ident))))
 
 
 def _add_state(app: FastAPI, library: Library, warming: "Warming", places: Places) -> None:
@@ -337,10 +341,18 @@ class Warming:
                 self.error = None
             try:
                 _ready(self._library)
+            except NoIndex as error:
+                self.error = error
+                pause = 1.0
             except SearchsvcError as error:
                 self.error = error
-                pause = 1.0 if isinstance(error, NoIndex) else 5.0
+                pause = self._library.health.failed("warming", error)
+            except Exception as fault:  # noqa: BLE001  whatever it is, the server must not seem to load for ever
+                pause = self._library.health.failed("warming", fault)
+                said = f"the model or the index cannot be loaded: an unexpected {type(fault).__name__}"
+                self.error = ModelFailed(said, "the server's log says more")
             else:
+                self._library.health.well("warming")
                 self.over = True
                 return
 

@@ -8,6 +8,7 @@ import shlex
 import signal
 import socket
 import threading
+import time
 from contextlib import nullcontext, suppress
 from functools import partial
 from pathlib import Path
@@ -15,9 +16,10 @@ from typing import Any, cast
 
 import uvicorn
 from fastapi import FastAPI
-from uvicorn.supervisors import Multiprocess
+from uvicorn.config import STARTUP_FAILURE
+from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
-from searchsvc.background import Following, end_jobs
+from searchsvc.background import STEADY, Following, ending
 from searchsvc.errors import BadInput
 from searchsvc.faces.api import create_app
 from searchsvc.faces.arguments import source
@@ -28,6 +30,8 @@ from searchsvc.library import Library
 from searchsvc.settings import Settings
 
 log = logging.getLogger("searchsvc")
+
+HUNG = 60.0  # seconds without an answer: a process that loads the model on a busy machine is not dead
 
 LOGGING: dict[str, Any] = {
     "version": 1,
@@ -59,14 +63,13 @@ def serve(library: Library, limits: Limits = LIMITS) -> None:
         server_header=False,
         timeout_keep_alive=limits.idle_seconds,
         timeout_graceful_shutdown=10,
-        timeout_worker_healthcheck=60,  # a process that loads the model on a busy machine is not dead
+        timeout_worker_healthcheck=round(HUNG),
     )
     sources = shlex.split(settings.watch)
     missing = [one for one in sources if isinstance(source(one), Path) and not os.path.lexists(source(one))]
     if missing:
         raise BadInput(f"there is no {', '.join(missing)}", "name files, folders and feeds that are there")
     listener, address = _listen(settings.host, settings.port)
-    end_jobs(library)
     if (said := warning(settings, address)) is not None:
         log.warning("%s", said)
     # uvicorn raises the signal that ended it once more, which must not keep what is beside the server from ending.
@@ -77,13 +80,70 @@ def serve(library: Library, limits: Limits = LIMITS) -> None:
             await super().startup(sockets)
             log.info("searchsvc listens on %s", address)
 
-    with Following(settings, sources) if sources else nullcontext(), suppress(KeyboardInterrupt):
+    with Following(library, sources) if sources else nullcontext(), suppress(KeyboardInterrupt):
         if several:
             os.environ.update(settings.environment())
             log.info("searchsvc listens on %s with %d processes", address, settings.workers)
-            Multiprocess(config, [listener]).run()
+            workers = Workers(library, config, [listener])
+            workers.run()
+            if workers.failed:
+                log.error("searchsvc: its processes cannot be started; what they said above may say why")
+                raise SystemExit(1)
         else:
             Server(config).run([listener])
+
+
+class Workers(Multiprocess):
+    """Several processes; one that ends or hangs is replaced and that is said, and one that keeps ending ever later.
+
+    uvicorn's own way to look at them waits for their answers: whoever ends meanwhile, or is told to, is not noticed.
+    """
+
+    def __init__(self, library: Library, config: uvicorn.Config, sockets: list[socket.socket]) -> None:
+        super().__init__(config, sockets)
+        self.failed = False  # whether they cannot be started at all
+        self._library = library
+        self._asked: dict[int | None, float] = {}  # when those were asked that have not answered yet, by process id
+        self._replace_at = self._steady_at = 0.0  # all three: `time.monotonic`
+
+    def keep_subprocess_alive(self) -> None:
+        """Replace what has ended, and what has not answered for too long; never waits."""
+        faults = {place: fault for place, one in enumerate(self.processes) if (fault := self._fault(one))}
+        now = time.monotonic()
+        if not faults and now > self._steady_at:
+            self._library.health.well("workers")
+        if not faults or now < self._replace_at or self.should_exit.is_set():
+            return
+        for place in faults:
+            old = self.processes[place]
+            old.kill()
+            old.join()
+            self._asked.pop(old.pid, None)
+            if old.exitcode == STARTUP_FAILURE:
+                self.failed = True
+                self.should_exit.set()
+                return
+            self.processes[place] = Process(self.config, self.sockets)
+            self.processes[place].start()
+        said = f"{', '.join(faults.values())}; replaced"
+        self._replace_at = time.monotonic() + self._library.health.failed("workers", said)
+        self._steady_at = self._replace_at + STEADY
+
+    def _fault(self, process: Process) -> str:
+        """Return what is wrong with a process, or nothing."""
+        if process.exitcode is not None:
+            return f"process {process.pid} {ending(process.exitcode)}"
+        asked, now = self._asked.get(process.pid), time.monotonic()
+        with suppress(OSError, EOFError):  # it is about to end
+            if asked is None:
+                process.parent_conn.send(b"ping")
+                self._asked[process.pid] = now
+            elif process.parent_conn.poll():
+                process.parent_conn.recv()
+                del self._asked[process.pid]
+            elif now - asked > HUNG:
+                return f"process {process.pid} did not answer for {HUNG:g} seconds"
+        return ""
 
 
 def worker() -> FastAPI:

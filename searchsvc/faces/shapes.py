@@ -302,6 +302,19 @@ class SourceCount(BaseModel):
     articles: int
 
 
+class FailingPart(BaseModel):
+    """A part of a process at work on the index that fails, and is tried again by itself."""
+
+    name: str = Field(
+        description="Its kind, and which one it is.", examples=["feed https://example.org/rss", "files", "watch"]
+    )
+    state: Literal["failing"]
+    failures: int = Field(description="How often in a row.")
+    message: str = Field(description="What was met the last time.")
+    since: str
+    next_try: str
+
+
 class State(BaseModel):
     """What is indexed, how much, how fresh."""
 
@@ -322,6 +335,10 @@ class State(BaseModel):
     unused_bytes: int = Field(description="Bytes of the catalogue that hold nothing; given back to the disk in time.")
     moving_to: str | None = Field(description="Model and passage size for which all is being embedded anew, if any.")
     reranker: str | None = Field(description="The model that the best passages are read with once more, if any.")
+    health: Literal["ok", "failing"] = Field(description="Whether any part is failing.")
+    parts: list[FailingPart] = Field(
+        description="What is failing, in any process at work on the index, the first to fail first."
+    )
 
 
 class Fault(BaseModel):

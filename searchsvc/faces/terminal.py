@@ -359,5 +359,14 @@ def show_status(console: Console, status: Status) -> None:
         rows["reranker"] = line(status.reranker)
     if status.moving_to:
         rows["moving to"] = f"{line(status.moving_to)}; if that was interrupted, searchsvc rebuild with them goes on"
+    if not status.parts:
+        rows["health"] = "nothing is failing"
     for name, value in rows.items():
         put(console, Text(value), lead=Text(name.ljust(12), "dim"), indent=12)
+    for number, part in enumerate(status.parts[:MOST_PROBLEMS]):
+        since = f"since {part.since:%Y-%m-%d %H:%M} UTC, {counted(part.failures, 'failure')} in a row"
+        later = f"tried again at {part.next_try:%H:%M} UTC"
+        said = Text.assemble((line(part.name, LONGEST_WHERE), "bold red"), f": {line(part.message)} ({since}; {later})")
+        put(console, said, lead=Text(("" if number else "failing").ljust(12), "dim"), indent=12)
+    if len(status.parts) > MOST_PROBLEMS:
+        put(console, Text(f"and {len(status.parts) - MOST_PROBLEMS:,} more; --json lists all"), indent=12)

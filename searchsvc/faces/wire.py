@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from searchsvc.articles import Problem
 from searchsvc.briefs import Brief, Citation
-from searchsvc.catalogue import Entry, Job, Version
+from searchsvc.catalogue import Entry, Job, Part, Version
 from searchsvc.indexing import Report
 from searchsvc.library import Status
 from searchsvc.periods import Period
@@ -213,6 +213,20 @@ def status_out(status: Status) -> Json:
         "oldest": moment(status.oldest),
         "newest": moment(status.newest),
         "sources": [{"source": name, "articles": count} for name, count in status.sources],
+        "health": "failing" if status.parts else "ok",
+        "parts": [part_out(part) for part in status.parts],
+    }
+
+
+def part_out(part: Part) -> Json:
+    """Return a part that is failing."""
+    return {
+        "name": part.name,
+        "state": "failing",
+        "failures": part.failures,
+        "message": part.message,
+        "since": moment(part.since),
+        "next_try": moment(part.next_try),
     }
 
 

@@ -51,14 +51,14 @@ class Answer:
 
     @property
     def retry_after(self) -> float | None:
-        """The seconds that the server wants to be left alone for."""
+        """The seconds that the server wants to be left alone for, at most a week; None where it names no time."""
         said = self.headers.get("retry-after", "").strip()
         if said.isdecimal():
             seconds = float(said[:12])
         else:
             try:
                 moment = parsedate_to_datetime(said)
-            except ValueError:
+            except (ValueError, OverflowError):  # the latter where a number is larger than dates can hold
                 return None
             seconds = (moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
         return min(max(seconds, 0.0), LONGEST_RETRY_AFTER)
