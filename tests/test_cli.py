@@ -122,6 +122,21 @@ def printed(seeded):
     return run("search", QUESTION, "--explain", cwd=seeded)
 
 
+def test_of_many_problems_the_first_are_named_and_the_true_number_is_said(tmp_path):
+    (tmp_path / "news").mkdir()
+    (tmp_path / "news" / "bad.jsonl").write_text("{\n" * 40_000)
+    (tmp_path / "news" / "page.html").write_text("<svg><html>")  # at which lxml fails with AssertionError
+    (tmp_path / "news" / "good.txt").write_text("A headline\n\nIt rained.")
+    done = run("index", "news", "--json", cwd=tmp_path)
+    assert done.returncode == 4
+    assert "Traceback" not in done.stderr
+    assert "Not indexed (40,001):" in done.stderr
+    assert "and 39,981 more; --json names the first of each file" in done.stderr
+    report = json.loads(done.stdout)
+    assert (report["added"], len(report["problems"])) == (1, 22)
+    assert sum(problem["count"] for problem in report["problems"] if problem["lost"]) == 40_001
+
+
 def test_indexing_reports_what_cannot_be_read_by_name_and_indexes_the_rest(indexing):
     report = json.loads(indexing.stdout)
     assert (report["files"], report["added"], len(report["problems"])) == (3, 6, 3)

@@ -295,6 +295,19 @@ def test_no_more_than_five_hundred_entries_are_read(site: Site, reader: Reader) 
     assert [one.key for one in reader.poll()] == [f"{site.url}/feed#{number}" for number in range(500)]
 
 
+def test_a_key_and_an_address_without_end_are_not_kept_as_they_are(site: Site, reader: Reader) -> None:
+    long = "x" * 100_000
+    item = {"id": long, "url": f"https://post.example/{long}", "content_text": "It rained."}
+    feed = {"version": "https://jsonfeed.org/version/1.1", "items": [item, item | {"id": long + "y"}]}
+    site.page("/feed", json.dumps(feed), "application/feed+json")
+    first, second = reader.poll()
+    assert max(len(first.key), len(second.key)) < 300
+    assert first.key != second.key
+    assert first.article is not None
+    assert first.article.url is None
+    assert reader.poll() == []
+
+
 def test_a_poll_that_is_interrupted_keeps_the_state(site: Site) -> None:
     site.page("/feed", rss(WHOLE, SUMMARY), "application/rss+xml", ETag='"1"')
     poll = Poll(

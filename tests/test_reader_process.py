@@ -287,15 +287,21 @@ def test_a_process_ends_with_what_uses_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize("ended_by", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_an_owner_that_is_ended_leaves_no_process_behind(tmp_path: Path, ended_by: signal.Signals) -> None:
     endless(tmp_path / "a.jsonl.gz")
-    program = f"""from pathlib import Path; from searchsvc.readers.process import *
-list(ReaderProcesses(3600, 10**10).read(Path({str(tmp_path / "a.jsonl.gz")!r}), "a", 10**6))"""
+    # Whoever runs the tests in the background lets SIGINT be ignored.
+    program = f"""import signal; signal.signal(signal.SIGINT, signal.default_int_handler)
+from pathlib import Path; from searchsvc.readers.process import *
+list(ReaderProcesses(60, 10**10).read(Path({str(tmp_path / "a.jsonl.gz")!r}), "a", 10**6))"""
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     with subprocess.Popen([sys.executable, "-c", program], env=environment, stderr=subprocess.DEVNULL) as owner:
-        assert wait_until(lambda: readers_of(owner.pid))
-        reader = only_reader(owner.pid)
-        assert wait_until(lambda: int(Path(f"/proc/{reader}/stat").read_text().rpartition(")")[2].split()[11]) > 20)
-        owner.send_signal(ended_by)
-        assert owner.wait(20) != 0
+        try:
+            assert wait_until(lambda: readers_of(owner.pid))
+            reader = only_reader(owner.pid)
+            ticks = lambda: int(Path(f"/proc/{reader}/stat").read_text().rpartition(")")[2].split()[11])  # noqa: E731
+            assert wait_until(lambda: ticks() > 20)  # it reads
+            owner.send_signal(ended_by)
+            assert owner.wait(20) != 0
+        finally:
+            owner.kill()
     assert wait_until(lambda: is_gone(reader))
 
 
@@ -308,7 +314,10 @@ def test_a_process_whose_owner_cannot_end_it_ends_itself(tmp_path: Path) -> None
         slow = endless(tmp_path / "a.jsonl.gz")
         reader.stdin.write(serialize(Request("file", path=str(slow), key="a", limit=LIMIT)))
         reader.stdin.flush()
-        assert reader.wait(30) == -signal.SIGALRM
+        try:
+            assert reader.wait(30) == -signal.SIGALRM
+        finally:
+            reader.kill()
 
 
 # All that reads goes through it
