@@ -60,8 +60,13 @@ def _fold(entry: Entry, told: Told, catalogue: Catalogue, writer: Writer) -> Non
     joined = {catalogue.story(row): row for row in copies}
     kept_apart = {catalogue.story(row) for row in alike if how[row] is Likeness.VERSIONS}
     members = [entry.row, *joined.values()]
-    strangers = joined and not catalogue.origins_beside(copies[0], MOST_PARTED) <= {told(row).origin for row in copies}
-    if len(joined) > 1 or strangers or not kept_apart.isdisjoint(joined):
+    known = {told(row).origin for row in copies}
+    beside = catalogue.origins_beside(copies[0], MOST_PARTED) if len(joined) == 1 else {}
+    strange = [
+        row for origin, row in beside.items() if origin not in known
+    ]  # of which this may be no copy: see `parted`
+    mixed = any(likeness(mine, told(row)) is not Likeness.COPIES for row in strange)
+    if len(joined) > 1 or mixed or not kept_apart.isdisjoint(joined):
         members += [copy for row in joined.values() for copy in catalogue.copies(row)][:MOST_PARTED]
         members = list(dict.fromkeys(members))
         for part in parted([told(row) for row in members]):

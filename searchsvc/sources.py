@@ -20,6 +20,7 @@ SHARED = frozenset({"feedblitz.com", "feedburner.com", "medium.com", "rss.app", 
 
 # How good the word is by which an article's source is known, from a stranger's to the owner's own.
 CLAIMED, FIRST_HAND, OWN = range(3)
+LONGEST_CLAIM = 50  # characters of a claimed source, so that wherever a line is cut, whose claim it is stays in it
 
 
 def label(name: str) -> str:
@@ -96,7 +97,8 @@ def credit(source: str | None, url: str | None, origin: str | None) -> str | Non
     if origin is None or standing(source, url, origin) != CLAIMED:
         return source or origin
     named = origin_of(url) if url and (source is None or _is_own(source, origin)) else source
-    return f"{named}, according to {origin}"
+    shown = named if named is None or len(named) <= LONGEST_CLAIM else f"{named[:LONGEST_CLAIM]}…"
+    return f"{shown}, according to {origin}"
 
 
 def _is_own(source: str, origin: str) -> bool:

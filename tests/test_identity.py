@@ -20,7 +20,7 @@ from searchsvc.catalogue.database import MIGRATIONS
 from searchsvc.catalogue.origins import ORIGINS
 from searchsvc.cleaning import Cleaned
 from searchsvc.faces.cli import run
-from searchsvc.faces.pages import _facts
+from searchsvc.faces.mcp import citing
 from searchsvc.fetching import Fetcher
 from searchsvc.junk import FOREIGN, held, number_of, without
 from searchsvc.library import Library
@@ -125,6 +125,7 @@ def test_an_origin_is_the_registrable_domain(url: str, origin: str) -> None:
         ("CNN", "https://agg.example/1", "agg.example", CLAIMED, "CNN, according to agg.example"),
         ("agg.example", "https://cnn.com/1", "agg.example", CLAIMED, "cnn.com, according to agg.example"),
         (None, "https://cnn.com/1", "agg.example", CLAIMED, "cnn.com, according to agg.example"),
+        (90 * "cnn.com ", None, "agg.example", CLAIMED, f"{6 * 'cnn.com '}cn…, according to agg.example"),
         ("medium.com", "https://medium.com/@bob/1", "medium.com/feed/@alice", CLAIMED,
          "medium.com, according to medium.com/feed/@alice"),
     ],
@@ -217,7 +218,7 @@ def test_a_feed_that_moved_stays_what_the_owner_named(library: Library, site: Si
 
 
 def test_people_and_programs_see_by_whose_word_a_source_is_known(
-    library: Library, site: Site, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    library: Library, site: Site, serving: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     library.index([feed(site, item(URL, STRANGERS, link=URL))])
     monkeypatch.setenv("SEARCHSVC_INDEX", str(library.folder))
@@ -233,7 +234,11 @@ def test_people_and_programs_see_by_whose_word_a_source_is_known(
     assert run(["brief", "river plan"]) == 0
     assert said in re.sub(r"\\(.)", r"\1", capsys.readouterr().out)
     (entry,) = entries(library)
-    assert _facts(entry).startswith(said)
+    with serving(library) as client:
+        for page in ("/?q=river+plan", f"/read/{entry.id}"):
+            assert said in client.get(page).text
+        assert client.get(f"/articles/{entry.id}").json()["origin"] == name(site)
+    assert f"origin: {name(site)}" in citing.plain(entry, "/read/")
 
 
 # ---------------------------------------------------------------------- what recurs

@@ -373,8 +373,8 @@ class Catalogue:
         """Return the rows of the other copies of an article's story."""
         return stories.copies(self._db, article)
 
-    def origins_beside(self, article: int, most: int) -> set[str | None]:
-        """Return where the first `most` copies of an article's story came from; see `stories.origins`."""
+    def origins_beside(self, article: int, most: int) -> dict[str | None, int]:
+        """Return where the first copies of an article's story came from; see `stories.origins`."""
         return stories.origins(self._db, article, most)
 
     def unused_bytes(self) -> tuple[int, int]:

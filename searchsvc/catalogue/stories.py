@@ -85,7 +85,8 @@ def copies(db: "Connection", article: int) -> list[int]:
     return [row for (row,) in db.execute(sql, (article,))]
 
 
-def origins(db: "Connection", article: int, most: int) -> set[str | None]:
-    """Return the origins of the first `most` copies of the story that an article tells; empty where it has none."""
+def origins(db: "Connection", article: int, most: int) -> dict[str | None, int]:
+    """Return the first of each origin among the first `most` copies of an article's story; none where it has none."""
     told = "SELECT article FROM stories WHERE story = (SELECT story FROM stories WHERE article = ?) LIMIT ?"
-    return {origin for (origin,) in db.execute(f"SELECT origin FROM articles WHERE row IN ({told})", (article, most))}
+    sql = f"SELECT origin, min(row) FROM articles WHERE row IN ({told}) GROUP BY origin"
+    return dict(db.execute(sql, (article, most)).fetchall())
