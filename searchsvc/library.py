@@ -1,5 +1,6 @@
 """The library: the one object that every face uses, and the only place where parts are chosen and joined."""
 
+import gc
 import shutil
 import threading
 import time
@@ -45,6 +46,8 @@ LEAST_RECALL = 0.99  # of the dense index against exact search
 DEAD_SHARE, DEAD_BYTES = 0.25, 64_000_000  # of the catalogue, both passed: unused space is given back to the disk
 
 QUOTING = 50  # passages, whose articles are looked at for a quote
+
+PUT_BACK = "put it back, or searchsvc index PATH… makes another"
 
 Announce = Callable[[str], None]
 Found = TypeVar("Found")
@@ -108,6 +111,7 @@ class Library:
         self._shown: Snapshot | None = None
         self._served: Served | None = None
         self._catalogue: Catalogue | None = None
+        self._is_gone = False  # the index that was open is, and no other lies in its place
         self._reranking = threading.Lock()
         self._reranker: Reranker | None = None
         self._tidied = time.monotonic()
@@ -332,7 +336,7 @@ class Library:
 
     def begin(self) -> None:
         """Make an empty index where there is none; records what it is made with."""
-        if self.exists and self.catalogue.space() is not None:
+        if (self.exists or self._catalogue or self._is_gone) and self.catalogue.space() is not None:
             return
         model = _name_of(self.settings.model or BUNDLED)
         embedder = self._load(model)  # before anything is made, in case there is no such model
@@ -373,24 +377,26 @@ class Library:
 
     def add(self, articles: Iterable[Article | Problem]) -> Report:
         """Add or replace articles; they are searchable when this returns."""
-        report = self._indexer().articles(articles)
+        indexer, catalogue = self._indexer(), self.catalogue
+        report = indexer.articles(articles)
         report.add(self._recut())
-        self._catch_up()
+        self._catch_up(catalogue)
         return report
 
     def remove(self, names: Iterable[str]) -> int:
         """Take articles out, named by key, id or source; return how many. Raises NotFound, changing nothing."""
         with self._turn():
+            catalogue = self.catalogue
             idents: list[str] = []
             for name in names:
-                found = self.catalogue.ids_of(name)
+                found = catalogue.ids_of(name)
                 if not found:
                     raise NotFound(f"nothing is indexed under {name!r}", "searchsvc search shows keys and sources")
                 idents += found
-            with self.catalogue.writing() as writer:
+            with catalogue.writing() as writer:
                 removed = sum(writer.remove(ident) for ident in dict.fromkeys(idents))
         self._recut()
-        self._catch_up()
+        self._catch_up(catalogue)
         return removed
 
     # ------------------------------------------------------------------ upkeep
@@ -498,9 +504,25 @@ class Library:
     def catalogue(self) -> Catalogue:
         """The record; raises NoIndex when there is none."""
         with self._opening:
+            if self._catalogue is not None and not self._catalogue.is_current:
+                self._let_go()
             if self._catalogue is None:
+                if self._is_gone and not self.exists:
+                    raise NoIndex(f"the index in {self.folder} is gone: it was deleted or moved away", PUT_BACK)
                 self._catalogue = Catalogue(self._catalogue_file)
+                self._is_gone = False
             return self._catalogue
+
+    def _let_go(self) -> None:
+        """Serve nothing more of a catalogue that is no longer the one in the index's folder, and say so."""
+        self.announce(
+            f"Attention: another index was put in place of the one in {self.folder}; what comes next is of that one."
+            if self.exists
+            else f"Attention: the index in {self.folder} is gone; nothing is found or taken in until it is back."
+        )
+        self._catalogue, self._is_gone = None, True
+        self._shown = self._served = None
+        gc.collect()  # Python's connections stand in cycles, and until they are closed SQLite opens no other log
 
     @property
     def served(self) -> Served:
@@ -591,11 +613,11 @@ class Library:
 
         return Fetcher(private=self.settings.private_networks == "allow")
 
-    def _catch_up(self) -> None:
-        """Wait until this process finds what it has just committed."""
-        target = self.catalogue.generation()
+    def _catch_up(self, catalogue: Catalogue) -> None:
+        """Wait until this process finds what it has just committed to this catalogue."""
+        target = catalogue.generation()
         # A backup restored at this moment may take the change away again.
-        while self.snapshot().generation < min(target, self.catalogue.generation()):
+        while self.snapshot().generation < min(target, catalogue.generation()):
             time.sleep(0.005)
         if time.monotonic() - self._tidied > GRACE.total_seconds():
             self.tidy()
@@ -604,11 +626,12 @@ class Library:
     def _turn(self) -> Iterator[None]:
         """Hold the writer lock for one commit, fold what it brought, and make it searchable."""
         with self._writing():
+            catalogue = self.catalogue
             yield
-            fold(self.catalogue)
+            fold(catalogue)
             served = self.served
-            if LocalEngine.held(self._folder_of(served.space)) != self.catalogue.generation():
-                served.engine.follow(self.catalogue)
+            if LocalEngine.held(self._folder_of(served.space)) != catalogue.generation():
+                served.engine.follow(catalogue)
 
     @contextmanager
     def _writing(self, *, create: bool = False, sound: bool = True, patience: float | None = None) -> Iterator[None]:
@@ -621,6 +644,8 @@ class Library:
             with writing_to(self.folder, patience):
                 if create and sound and not self.exists:
                     self._catalogue = Catalogue(self._catalogue_file, create=True)
+                elif not create:
+                    self.catalogue  # noqa: B018  which may have been replaced while we waited
                 yield
         except OSError as error:
             said = f"the index in {self.folder} cannot be written: {error.strerror or error}"

@@ -24,7 +24,7 @@ from searchsvc.articles import Problem
 from searchsvc.catalogue import stories
 from searchsvc.catalogue.blocks import among, of
 from searchsvc.catalogue.copies import copy, is_catalogue, restore
-from searchsvc.catalogue.database import Connection, connect, make, migrate
+from searchsvc.catalogue.database import Connection, Identity, connect, identity, make, migrate
 from searchsvc.catalogue.records import (
     Counts,
     Dates,
@@ -41,7 +41,7 @@ from searchsvc.catalogue.records import (
     to_microseconds,
 )
 from searchsvc.catalogue.writing import Writer
-from searchsvc.errors import NoIndex
+from searchsvc.errors import Busy, NoIndex
 from searchsvc.passages import Passage
 
 __all__ = [
@@ -69,7 +69,11 @@ UNDER = "(path = ? OR (path > ? AND path < ?))"
 
 
 class Catalogue:
-    """One SQLite file in WAL mode; a connection for each thread, any number of readers, one writer."""
+    """One SQLite file in WAL mode; a connection for each thread, any number of readers, one writer.
+
+    Everything raises NoIndex once the file is gone from its path, and Busy once another lies there: what is read would
+    no longer be so, and nobody would find what is written. A Catalogue that is opened then is of what lies there.
+    """
 
     def __init__(self, path: Path, *, create: bool = False) -> None:
         """Open a catalogue, bringing it to this version; raises NoIndex, DamagedCatalogue or ModelMismatch."""
@@ -79,7 +83,26 @@ class Catalogue:
             make(path)
         self.path = path
         self._threads = threading.local()
+        self._opened: Identity | None = None
+        # Kept open beyond its thread, so that no other file is given the inode, and the log stays.
+        self._first: Connection | None = None
         migrate(self._db, create=create)
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the file that is open still lies at its path, with its write-ahead log."""
+        return self._opened is None or identity(self.path) == self._opened
+
+    def must_be_current(self) -> None:
+        """Raise NoIndex where the file is gone from its path, Busy where another lies there."""
+        if self.is_current:
+            return
+        if not self.path.is_file():
+            raise NoIndex(
+                f"the index in {self.path.parent} is gone: its catalogue was deleted or moved away",
+                "put it back, or searchsvc index PATH… makes another",
+            )
+        raise Busy(f"another index was put in place of the one in {self.path.parent}", "do it again")
 
     def close(self) -> None:
         """Close this thread's connection."""
@@ -87,6 +110,8 @@ class Catalogue:
         if connection is not None:
             connection.close()
             self._threads.connection = None
+        if connection is self._first:
+            self._first = self._opened = None
 
     # ------------------------------------------------------------------ reading
 
@@ -147,26 +172,27 @@ class Catalogue:
 
     def articles(self, rows: Iterable[int]) -> dict[int, Entry]:
         """Return articles by row, replaced ones too; one that has gone is not among them."""
-        sql = f"SELECT {ENTRY} FROM articles WHERE row = ?"
-        found = (self._db.execute(sql, (row,)).fetchone() for row in rows)
+        db, sql = self._db, f"SELECT {ENTRY} FROM articles WHERE row = ?"
+        found = (db.execute(sql, (row,)).fetchone() for row in rows)
         return {values[0]: _entry(values) for values in found if values is not None}
 
     def filterable(self, rows: Iterable[int]) -> dict[int, tuple[int | None, str | None, str | None]]:
         """Return what filters look at (published, in microseconds since 1970; source; language) by article's row."""
-        sql = "SELECT published, source, language FROM articles WHERE row = ?"
-        return {row: found for row in rows if (found := self._db.execute(sql, (row,)).fetchone()) is not None}
+        db, sql = self._db, "SELECT published, source, language FROM articles WHERE row = ?"
+        return {row: found for row in rows if (found := db.execute(sql, (row,)).fetchone()) is not None}
 
     def passages(self, rows: Iterable[int]) -> dict[int, Found]:
         """Return passages by row; one that has gone is not among them."""
-        sql = "SELECT row, article, start, end, sentences FROM passages WHERE row = ?"
-        found = (self._db.execute(sql, (row,)).fetchone() for row in rows)
+        db, sql = self._db, "SELECT row, article, start, end, sentences FROM passages WHERE row = ?"
+        found = (db.execute(sql, (row,)).fetchone() for row in rows)
         return {values[0]: _found(values) for values in found if values is not None}
 
     def sentence_vectors(self, rows: Iterable[int]) -> dict[int, NDArray[np.int8]]:
         """Return the vectors of passages' sentences, (sentences, width), times 127, by the passage's row."""
+        db = self._db
         sql = """SELECT p.row, length(p.sentences) / 8, v.sentences FROM passages p
                  JOIN vectors v ON v.digest = p.vector WHERE p.row = ?"""
-        found = [values for row in rows if (values := self._db.execute(sql, (row,)).fetchone())]
+        found = [values for row in rows if (values := db.execute(sql, (row,)).fetchone())]
         return {row: np.frombuffer(blob, np.int8).reshape(count, -1) for row, count, blob in found if count}
 
     def ids_of(self, name: str) -> list[str]:
@@ -178,8 +204,8 @@ class Catalogue:
 
     def digests(self, ids: Iterable[str]) -> dict[str, bytes]:
         """Return the digest of each of these articles that exists, by id."""
-        sql = "SELECT id, digest FROM newest WHERE id = ?"
-        return dict(found for ident in ids if (found := self._db.execute(sql, (ident,)).fetchone()))
+        db, sql = self._db, "SELECT id, digest FROM newest WHERE id = ?"
+        return dict(found for ident in ids if (found := db.execute(sql, (ident,)).fetchone()))
 
     def seen(self, path: str) -> Seen | None:
         """Return what is known of a file."""
@@ -248,8 +274,8 @@ class Catalogue:
 
     def has_vectors(self, digests: Collection[bytes]) -> set[bytes]:
         """Return those of the digests whose vector is known."""
-        sql = "SELECT 1 FROM vectors WHERE digest = ?"
-        return {digest for digest in digests if self._db.execute(sql, (digest,)).fetchone()}
+        db, sql = self._db, "SELECT 1 FROM vectors WHERE digest = ?"
+        return {digest for digest in digests if db.execute(sql, (digest,)).fetchone()}
 
     def changes(self, after: int, upto: int) -> tuple[list[int], list[int]]:
         """Return the rows of articles (added and still there, removed) by the changes in (after, upto]."""
@@ -266,19 +292,20 @@ class Catalogue:
 
     def passage_count(self, articles: Iterable[int], space: int) -> int:
         """Return how many passages these articles have in a space."""
-        sql = "SELECT count(*) FROM passages WHERE article = ? AND space = ?"
-        return sum(self._db.execute(sql, (article, space)).fetchone()[0] for article in articles)
+        db, sql = self._db, "SELECT count(*) FROM passages WHERE article = ? AND space = ?"
+        return sum(db.execute(sql, (article, space)).fetchone()[0] for article in articles)
 
     def deleted(self, articles: Iterable[int]) -> list[int]:
         """Return those of the articles, given by row, that are gone for good, and not merely replaced."""
-        sql = "SELECT 1 FROM articles WHERE row = ?"
-        return [row for row in articles if self._db.execute(sql, (row,)).fetchone() is None]
+        db, sql = self._db, "SELECT 1 FROM articles WHERE row = ?"
+        return [row for row in articles if db.execute(sql, (row,)).fetchone() is None]
 
     def rows(self, articles: Sequence[int], space: int) -> Rows:
         """Return the passages of articles, given by ascending row, with their vectors in a space."""
+        db = self._db
         sql = """SELECT p.row, p.article, v.vector FROM passages p JOIN vectors v ON v.digest = p.vector
                  WHERE p.article = ? AND p.space = ? ORDER BY p.row"""
-        found = [values for article in articles for values in self._db.execute(sql, (article, space))]
+        found = [values for article in articles for values in db.execute(sql, (article, space))]
         vectors = np.frombuffer(b"".join(values[2] for values in found), np.float16)
         return Rows(
             np.array([values[0] for values in found], np.int64),
@@ -372,23 +399,30 @@ class Catalogue:
         db = self._db
         db.execute("BEGIN IMMEDIATE")
         try:
+            self.must_be_current()  # others may have written for a while
             writer = Writer(db)
             yield writer
             writer.settle()
+            self.must_be_current()
             db.execute("COMMIT")
         except BaseException:
             if db.in_transaction:
                 db.execute("ROLLBACK")
             raise
+        self.must_be_current()  # else it lies where nobody will find it
 
     @contextmanager
     def reading(self) -> Iterator[None]:
-        """Make all reads within see one and the same state."""
-        self._db.execute("BEGIN")
+        """Make all reads within see one and the same state; within another, that of the other."""
+        db = self._db
+        if db.in_transaction:
+            yield
+            return
+        db.execute("BEGIN")
         try:
             yield
         finally:
-            self._db.execute("COMMIT")
+            db.execute("COMMIT")
 
     def compact(self) -> None:
         """Give the file's unused space back to the disk; searches go on meanwhile."""
@@ -414,9 +448,19 @@ class Catalogue:
 
     @property
     def _db(self) -> Connection:
+        self.must_be_current()
         connection: Connection | None = getattr(self._threads, "connection", None)
         if connection is None:
-            connection = self._threads.connection = connect(self.path)
+            connection = self._threads.connection = self._connected()
+        return connection
+
+    def _connected(self) -> Connection:
+        before, _ = identity(self.path)
+        connection = connect(self.path)
+        if self._opened is None:
+            connection.execute("SELECT 1 FROM sqlite_schema").fetchone()  # which opens the log
+            self._opened, self._first = (before, identity(self.path)[1]), connection
+        self.must_be_current()
         return connection
 
     def _one(self, sql: str) -> int:

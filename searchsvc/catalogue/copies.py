@@ -81,7 +81,7 @@ def _checked_copy(file: Path, part: Path) -> None:
     """Make a copy of this version, with a lineage of its own: what followed the old catalogue must not follow it."""
     source = sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True, factory=Connection)
     source.path = file
-    target = connect(part)
+    target = connect(part, create=True)
     try:
         try:
             with naming(source):

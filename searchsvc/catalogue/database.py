@@ -201,12 +201,16 @@ SIDES = ("wal", "shm", "journal")  # what SQLite keeps beside a file
 APPLICATION = 0x5EA7C45C  # in the file's header: this is a catalogue of searchsvc
 
 
-def connect(path: Path, journal: str = "WAL") -> "Connection":
-    """Open a catalogue's file, for one thread."""
+Identity = tuple[tuple[int, int] | None, tuple[int, int] | None]
+
+
+def connect(path: Path, journal: str = "WAL", *, create: bool = False) -> "Connection":
+    """Open a catalogue's file, for one thread; where there is none, only with `create` is one made."""
     fixed = _is_fixed(path)
-    place = f"{path.resolve().as_uri()}?mode=ro&immutable=1" if fixed else str(path)
+    mode = "ro&immutable=1" if fixed else "rwc" if create else "rw"
+    place = f"{path.resolve().as_uri()}?mode={mode}"
     try:
-        connection = sqlite3.connect(place, isolation_level=None, timeout=PATIENCE, factory=Connection, uri=fixed)
+        connection = sqlite3.connect(place, isolation_level=None, timeout=PATIENCE, factory=Connection, uri=True)
     except sqlite3.DatabaseError as error:
         raise _named(error, path) from error
     connection.path = path
@@ -216,6 +220,22 @@ def connect(path: Path, journal: str = "WAL") -> "Connection":
     for pragma in (f"journal_mode = {journal}", "synchronous = FULL", "foreign_keys = ON", limit):
         connection.execute(f"PRAGMA {pragma}")
     return connection
+
+
+def identity(path: Path) -> Identity:
+    """Return device and inode of a catalogue's file and of its write-ahead log; None for one that is not there.
+
+    Whoever has both open may go on writing to them when they are deleted or moved away, and nobody will find it.
+    """
+    return _identity(os.fspath(path)), _identity(f"{os.fspath(path)}-wal")
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)  # noqa: PTH116  every read comes through here, and a Path costs as much again
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _is_fixed(path: Path) -> bool:
@@ -230,7 +250,7 @@ def make(path: Path) -> None:
     # What lies there is of one who was killed, or of a catalogue that was deleted: SQLite would take it for this one's.
     for file in (part, *(one.with_name(f"{one.name}-{end}") for one in (part, path) for end in SIDES)):
         file.unlink(missing_ok=True)
-    db = connect(part, journal="DELETE")
+    db = connect(part, journal="DELETE", create=True)
     try:
         migrate(db, create=True)
         db.execute("PRAGMA journal_mode = WAL")
