@@ -126,8 +126,8 @@ def answer(
     candidates = fused.best_first()
     if reranker is not None:
         candidates = _reranked(question, candidates, catalogue, reranker)
-    ranked = group(candidates, question.limit + SPARE, question.per_article, story)
     with catalogue.reading():
+        ranked = group(candidates, question.limit + SPARE, question.per_article, story)
         if catalogue.stamp(snapshot.generation) != snapshot.stamp:
             raise DamagedIndex("the index is being replaced")
         passages = catalogue.passages(one.row for one in ranked)

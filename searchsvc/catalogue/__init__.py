@@ -448,8 +448,10 @@ class Catalogue:
 
     @property
     def _db(self) -> Connection:
-        self.must_be_current()
         connection: Connection | None = getattr(self._threads, "connection", None)
+        if connection is not None and connection.in_transaction:
+            return connection  # which was looked at when that began
+        self.must_be_current()
         if connection is None:
             connection = self._threads.connection = self._connected()
         return connection
