@@ -454,13 +454,32 @@ class Library:
         self.catalogue.copy_to(file)
 
     def restore(self, file: Path) -> None:
-        """Put the index back to what a backup holds; what was there is lost. Raises BadInput for any other file."""
+        """Put the index back to what a backup holds; what was there is lost, once all of the backup is proven.
+
+        Raises BadInput for a file that is no backup, DamagedCatalogue for one that is damaged or made to do harm,
+        ModelMismatch for one of a newer version; what was there serves on, then and meanwhile.
+        """
         if not Catalogue.is_in(file):
             raise BadInput(f"{file} is no backup of searchsvc", "searchsvc backup FILE makes one")
+        made = self.folder / "local" / ".restored"
+
+        def follow(beside: Catalogue) -> None:
+            space = beside.space()
+            if space is not None:
+                LocalEngine(made, space).rebuild(beside)
+
         with self._writing(create=True, sound=False):
-            self._catalogue = Catalogue.restored(file, self._catalogue_file)
-            self._shown = self._served = None
-            self.served.engine.rebuild(self.catalogue)
+            shutil.rmtree(made, ignore_errors=True)
+            try:
+                self._catalogue = Catalogue.restored(file, self._catalogue_file, follow)
+                self._shown, self._served, self._is_gone = None, None, False
+                space = self._catalogue.space()
+                if space is not None:
+                    folder = self._folder_of(space)
+                    shutil.rmtree(folder, ignore_errors=True)  # of the index that was, and of no use
+                    made.rename(folder)
+            finally:
+                shutil.rmtree(made, ignore_errors=True)
 
     def _move(self, wanted: tuple[str, int] | None, progress: Progress = lambda _report, _done, _all: None) -> None:
         """Embed everything anew with this model and passage size; go on where an earlier move was interrupted."""

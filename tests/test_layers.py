@@ -82,7 +82,7 @@ DOORS = {
     "sentencex": {"passages"},
     "slack_bolt": {"connectors/slack"},
     "slack_sdk": {"connectors/slack"},
-    "sqlite3": {"catalogue/copies", "catalogue/database"},
+    "sqlite3": {"catalogue/copies", "catalogue/database", "catalogue/proving"},
     "starlette": {"faces/api", "faces/chats", "faces/cited", "faces/limits", "faces/mcp/over_http", "faces/pages"},
     "tantivy": {"engines/local/lexical", "words"},
     "tenacity": {"fetching/__init__"},

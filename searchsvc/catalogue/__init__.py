@@ -11,7 +11,7 @@ twice; passages and vectors belong to a space, of which one serves while the nex
 
 import json
 import threading
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -439,9 +439,19 @@ class Catalogue:
         return file.is_file() and is_catalogue(file)
 
     @classmethod
-    def restored(cls, file: Path, path: Path) -> "Catalogue":
-        """Put what a copy holds in the place of the catalogue at `path`, and open it; see `copies.restore`."""
-        restore(file, path)
+    def restored(cls, file: Path, path: Path, prepare: "Callable[[Catalogue], None]" = lambda _: None) -> "Catalogue":
+        """Put what a copy holds in the place of the catalogue at `path`, and open it; see `copies`.
+
+        What there was stays, untouched, until the copy has been proven and `prepare` has done with it what is to be
+        done before.
+        """
+        with proven(file, path) as part:
+            beside = cls(part)
+            try:
+                prepare(beside)
+            finally:
+                beside.close()
+            put_in_place(part, path)
         return cls(path)
 
     # ------------------------------------------------------------------ inside

@@ -217,7 +217,13 @@ def connect(path: Path, journal: str = "WAL", *, create: bool = False) -> "Conne
     if fixed:
         return connection
     limit = f"journal_size_limit = {LOG_BYTES}"
-    for pragma in (f"journal_mode = {journal}", "synchronous = FULL", "foreign_keys = ON", limit):
+    for pragma in (
+        f"journal_mode = {journal}",
+        "synchronous = FULL",
+        "foreign_keys = ON",
+        "trusted_schema = OFF",
+        limit,
+    ):
         connection.execute(f"PRAGMA {pragma}")
     return connection
 
@@ -274,9 +280,8 @@ def migrate(db: "Connection", *, create: bool) -> None:
             )
         if version == 0 and not create:
             raise DamagedCatalogue(f"the catalogue {db.path} is empty", _way_back(db.path))
-        for number, script in enumerate(MIGRATIONS[version:], version + 1):
-            for statement in re.sub("--.*", "", script).split(";"):
-                db.execute(statement)
+        for number in range(version + 1, len(MIGRATIONS) + 1):
+            apply(db, number)
             db.execute(f"PRAGMA user_version = {number}")
         db.execute(f"PRAGMA application_id = {APPLICATION}")
         db.execute("COMMIT")
@@ -303,6 +308,12 @@ class _Cursor(sqlite3.Cursor):
         with naming(self.connection):
             super().executemany(sql, parameters)
         return self
+
+def apply(db: "Connection", number: int) -> None:
+    """Bring a catalogue from the version before to this one."""
+    for statement in re.sub("--.*", "", MIGRATIONS[number - 1]).split(";"):
+        db.execute(statement)
+
 
     def __next__(self) -> Any:
         with naming(self.connection):
