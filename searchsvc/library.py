@@ -5,7 +5,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -15,15 +15,25 @@ from typing import TYPE_CHECKING, TypeVar
 from searchsvc import reranking
 from searchsvc.articles import Article, Problem, storable
 from searchsvc.briefs import Brief, brief_of
-from searchsvc.catalogue import Catalogue, Entry, Space, Version
+from searchsvc.catalogue import Catalogue, Entry, Key, Space, Version
 from searchsvc.drafting import Drafter
 from searchsvc.embedding import BUNDLED, Embedder, load, locate
 from searchsvc.engines import Filter, Snapshot
-from searchsvc.engines.local import LocalEngine
-from searchsvc.errors import BadInput, Busy, DamagedIndex, ModelMismatch, NoIndex, NotFound, Unwritable
+from searchsvc.engines.local import LocalEngine, LocalSnapshot
+from searchsvc.errors import (
+    BadInput,
+    Busy,
+    DamagedCatalogue,
+    DamagedIndex,
+    ModelMismatch,
+    NoIndex,
+    NotFound,
+    Unwritable,
+)
 from searchsvc.folding import fold, is_due
 from searchsvc.indexing import Indexer, Progress, Report
 from searchsvc.locking import writing_to
+from searchsvc.mending import TABLES, Damage, Mend, damage_in
 from searchsvc.moving import Move
 from searchsvc.questions import MOST_HITS, MOST_WORDS, Question, ask, must_be_within
 from searchsvc.quotes import QuoteCheck, check, wording
@@ -44,6 +54,11 @@ PASSAGE_TOKENS = 160  # see tests/benchmarks/passage_sizes.py
 GRACE = timedelta(hours=1)  # for which what is no longer in force is kept, for searches that began before
 LEAST_RECALL = 0.99  # of the dense index against exact search
 DEAD_SHARE, DEAD_BYTES = 0.25, 64_000_000  # of the catalogue, both passed: unused space is given back to the disk
+
+SWEEP_SECONDS = 60.0  # between two looks at rows' checksums
+SWEPT_ROWS = 2_000  # looked at each time: some hundredths of a second
+SWEPT, LOSS = "swept", "loss"  # names of facts: where the sweep goes on; what the catalogue has lost
+MOST_DAMAGED = 20  # articles named by status
 
 QUOTING = 50  # passages, whose articles are looked at for a quote
 
@@ -74,6 +89,7 @@ class Status:
     unused_bytes: int
     moving_to: str | None
     reranker: str | None
+    damaged: tuple[str, ...] = ()  # what is known to be damaged or lost, and could not be mended
 
 
 class Served:
@@ -115,6 +131,7 @@ class Library:
         self._reranking = threading.Lock()
         self._reranker: Reranker | None = None
         self._tidied = time.monotonic()
+        self._swept = -SWEEP_SECONDS
 
     # ------------------------------------------------------------------ asking
 
@@ -304,6 +321,7 @@ class Library:
             unused_bytes=self.catalogue.unused_bytes()[0],
             moving_to=f"{making.model}, passages of up to {making.passage_tokens} tokens" if making else None,
             reranker=self.settings.rerank or None,
+            damaged=tuple(filter(None, (self.catalogue.fact(LOSS), *self.catalogue.damaged()[:MOST_DAMAGED]))),
         )
 
     def snapshot(self) -> Snapshot:
@@ -321,7 +339,8 @@ class Library:
             if shown.generation >= self.catalogue.generation():
                 return shown
         except DamagedIndex as damage:
-            self.announce(f"Making the search index anew: {damage.message}.")
+            if self._note_loss(served) is None:
+                self.announce(f"Making the search index anew: {damage.message}.")
         try:
             with self._writing(patience=0):
                 served.engine.follow(self.catalogue)
@@ -373,6 +392,7 @@ class Library:
                 pass
         if report.changed or report.removed:
             self.tidy()
+        self._sweep()
         return report
 
     def add(self, articles: Iterable[Article | Problem]) -> Report:
@@ -418,19 +438,113 @@ class Library:
             return
         with self._writing():
             self.served.engine.rebuild(self.catalogue)
+            if self.catalogue.fact(LOSS) is not None:
+                with self.catalogue.writing() as writer:
+                    writer.set_fact(LOSS, None)
 
     def verify(self) -> Verified:
-        """Compare the search index with the catalogue, and measure its recall."""
-        found = self.catalogue.check()
+        """Check every row's checksum, compare the search index with the catalogue, and measure its recall.
+
+        All is said of one state, whoever writes meanwhile. What is damaged is mended where that can be, and said.
+        """
+        served, catalogue = self.served, self.catalogue
+        found, damage = [], Damage()
         share, sample = None, 0
-        try:
-            found += self.served.engine.check(self.catalogue)
-            share, sample = recall(self.snapshot(), self.catalogue, self.served.space)
-            if share is not None and share < LEAST_RECALL:
-                found.append(f"the dense index finds only {share:.1%} of the nearest passages")
-        except DamagedIndex as damage:
-            found.append(damage.message)
+        with suppress(DamagedIndex):
+            served.engine.reopen()
+            served.engine.snapshot(catalogue)  # which takes long, and so not while others wait for a turn
+        with self._standing(served) as snapshot:
+            try:
+                found += catalogue.check()
+                damage = damage_in(catalogue)
+                found += filter(None, (catalogue.fact(LOSS),))
+                if isinstance(snapshot, DamagedIndex):
+                    raise snapshot
+                found += served.engine.compare(catalogue, snapshot)
+                share, sample = recall(snapshot, catalogue, served.space)
+                if share is not None and share < LEAST_RECALL:
+                    found.append(f"the dense index finds only {share:.1%} of the nearest passages")
+            except (DamagedIndex, DamagedCatalogue) as fault:
+                found.append(fault.message)
+        found += self._mended(damage, all_looked_at=True)
         return Verified(tuple(found), share, sample)
+
+    @contextmanager
+    def _standing(self, served: Served) -> Iterator[LocalSnapshot | DamagedIndex]:
+        """Give the snapshot of the state of the catalogue in which all reads stand, or why there is none.
+
+        Between two turns of writers the two are of one state; others write on meanwhile. Raises Busy where there is no
+        turn to be had.
+        """
+        with ExitStack() as reads:
+            with ExitStack() as turn:
+                with suppress(Unwritable):  # where nobody can write, nothing moves
+                    turn.enter_context(self._writing())
+                self._note_loss(served)
+                reads.enter_context(self.catalogue.reading())
+                snapshot: LocalSnapshot | DamagedIndex
+                try:
+                    snapshot = served.engine.snapshot(self.catalogue)
+                except DamagedIndex as fault:
+                    snapshot = fault
+            yield snapshot
+
+    def _mended(self, damage: Damage, *, all_looked_at: bool) -> list[str]:
+        """Mend what is damaged, where this index can be written, and return what was and what was not."""
+        served, catalogue = self.served, self.catalogue
+        drafter = lambda: Drafter(served.embedder, served.space.passage_tokens)  # noqa: E731
+        mend = Mend(catalogue, served.space, drafter, self._turn, lambda names: self._indexer().reread(names))
+        if not damage and not damage.without and not (all_looked_at and catalogue.damaged()):
+            return []
+        try:
+            done = mend.run(damage)
+            if damage.without:
+                mend.fill()
+            with self._turn(), catalogue.writing() as writer:
+                writer.note_damaged(done.lost, all_looked_at=all_looked_at)
+            if done.vectors:
+                with self._writing():
+                    served.engine.rebuild(catalogue)
+        except (Busy, Unwritable) as hindrance:
+            rows = {row for row in damage.rows["articles"] if isinstance(row, int)}
+            said = [f"{mend.named(row)} is damaged" for row in sorted(rows)]
+            others = sum(map(len, damage.rows.values())) - len(rows)
+            if others:
+                said.append(f"{others:,} passages and vectors are damaged")
+            return [f"{one}; it is not mended: {hindrance.message}" for one in said]
+        self._recut()
+        return done.said
+
+    def _sweep(self) -> None:
+        """Check the next rows, at most so often, going on where this index was left; mend what is damaged."""
+        if time.monotonic() - self._swept < SWEEP_SECONDS:
+            return
+        self._swept = time.monotonic()
+        table, _, key = (self.catalogue.fact(SWEPT) or "").partition(" ")
+        place = next((one for one in TABLES if one == table), TABLES[0])
+        after: Key | None = None if not key else bytes.fromhex(key) if place == "vectors" else int(key)
+        some = self.catalogue.look(place, after, SWEPT_ROWS)
+        last = some.last.hex() if isinstance(some.last, bytes) else some.last
+        then = f"{place} {last}" if last is not None else TABLES[(TABLES.index(place) + 1) % len(TABLES)]
+        damage = Damage()
+        damage.rows[place] += some.damaged
+        try:
+            with self._writing(patience=0), self.catalogue.writing() as writer:
+                writer.fill(place, some.without)
+                writer.set_fact(SWEPT, then)
+        except (Busy, Unwritable):
+            return
+        for said in self._mended(damage, all_looked_at=False):
+            self.announce(f"Attention: {said}.")
+
+    def _note_loss(self, served: Served) -> str | None:
+        """Record, and say, that the catalogue holds less than the search index had taken from it; return that."""
+        loss = LocalEngine.lost(self._folder_of(served.space), self.catalogue)
+        if loss is not None and self.catalogue.fact(LOSS) is None:
+            self.announce(f"Attention: {loss}.")
+            with suppress(Busy, Unwritable), self.catalogue.writing() as writer:
+                writer.set_fact(LOSS, loss)
+        return loss
 
     def tidy(self, grace: timedelta = GRACE) -> None:
         """Let go of what has not been in force for a while; past a threshold, give unused space back to the disk."""
@@ -640,12 +754,14 @@ class Library:
             time.sleep(0.005)
         if time.monotonic() - self._tidied > GRACE.total_seconds():
             self.tidy()
+        self._sweep()
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
         """Hold the writer lock for one commit, fold what it brought, and make it searchable."""
         with self._writing():
             catalogue = self.catalogue
+            self._note_loss(self.served)
             yield
             fold(catalogue)
             served = self.served

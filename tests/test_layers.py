@@ -37,7 +37,7 @@ LAYERS = [
     ["quotes", "similarity", "timelines"],
     ["briefs"],
     ["indexing"],
-    ["moving", "recutting"],
+    ["moving", "recutting", "mending"],
     ["library"],
     ["following", "background"],
     ["judgements"],

@@ -15,6 +15,8 @@ from searchsvc.library import Library
 
 ENDLESS = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT"
 
+FITTING = "UPDATE {}, checksum = NULL"  # as in rows of an older version
+
 
 def edited(sql: str) -> Callable[[Path], None]:
     def edit(file: Path) -> None:
@@ -65,12 +67,13 @@ HARMS = {
     "a reference to nothing": (
         edited("PRAGMA foreign_keys = OFF; UPDATE passages SET article = 99"), "a row of passages refers to nothing",
     ),
-    "a passage outside its article": (edited("UPDATE passages SET end = 1000000000"), "outside its article"),
-    "a passage before its article": (edited("UPDATE passages SET start = -5"), "outside its article"),
-    "vectors that are too short": (edited("UPDATE vectors SET vector = x'0102'"), "another length"),
+    "a passage outside its article": (edited(FITTING.format("passages SET end = 1000000000")), "outside its article"),
+    "a passage before its article": (edited(FITTING.format("passages SET start = -5")), "outside its article"),
+    "vectors that are too short": (edited(FITTING.format("vectors SET vector = x'0102'")), "another length"),
     "an article that never came": (edited("UPDATE changes SET article = 99"), "never came"),
     "changes from afar": (edited("UPDATE changes SET number = 9000000000000000000 WHERE number = 2"), "numbered"),
     "problems that are no JSON": (edited("INSERT INTO files (path, problems) VALUES ('/x', '[[')"), "no JSON"),
+    "a flipped bit": (edited("UPDATE articles SET text = replace(text, 'o', 'n')"), "does not fit its checksum"),
     "no lineage": (edited("DELETE FROM facts"), "no lineage"),
     "a file that is cut": (cut, "is damaged"),
 }  # fmt: skip

@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from searchsvc.articles import Problem
 from searchsvc.catalogue import stories
 from searchsvc.catalogue.blocks import among, of
-from searchsvc.catalogue.copies import copy, is_catalogue, restore
+from searchsvc.catalogue.checksums import Key, Slice, Table, look
+from searchsvc.catalogue.copies import copy, is_catalogue, proven, put_in_place
 from searchsvc.catalogue.database import Connection, Identity, connect, identity, make, migrate
 from searchsvc.catalogue.records import (
     Counts,
@@ -52,10 +53,12 @@ __all__ = [
     "FeedState",
     "Found",
     "Job",
+    "Key",
     "Recurring",
     "Rows",
     "Seen",
     "Space",
+    "Table",
     "Version",
     "Writer",
     "from_microseconds",
@@ -390,6 +393,46 @@ class Catalogue:
         found = [str(line) for (line,) in self._db.execute("PRAGMA integrity_check") if line != "ok"]
         found += [f"a row of {table} refers to nothing" for table, *_ in self._db.execute("PRAGMA foreign_key_check")]
         return found
+
+    # ------------------------------------------------------------------ damage
+
+    def look(self, table: Table, after: Key | None, most: int) -> Slice:
+        """Look whether the next rows of a table fit their checksums; see `checksums.look`."""
+        return look(self._db, table, after, most)
+
+    def using(self, vector: bytes) -> list[Found]:
+        """Return the passages in force, or being made, whose vector is kept by this digest."""
+        sql = """SELECT p.row, p.article, p.start, p.end, p.sentences FROM passages p
+                 JOIN newest n ON n.row = p.article WHERE p.vector = ?"""
+        return [_found(values) for values in self._db.execute(sql, (vector,))]
+
+    def owners(self, passage: int, space: int) -> set[int]:
+        """Return the articles in force, by row, to which a damaged passage of a space may belong.
+
+        Passages of one article have been given rows in order, so its neighbours tell where it does not itself.
+        """
+        sql = """SELECT article FROM passages WHERE row BETWEEN ?1 - 1 AND ?1 + 1
+                 AND article IN (SELECT row FROM newest) AND (space = ?2 OR row = ?1)"""
+        return {article for (article,) in self._db.execute(sql, (passage, space))}
+
+    def is_in_force(self, article: int) -> bool:
+        """Say whether an article, given by row, is the one of its id that is in force."""
+        return self._db.execute("SELECT 1 FROM newest WHERE row = ?", (article,)).fetchone() is not None
+
+    def file_of_row(self, article: int) -> str | None:
+        """Return the path of the file that an article, given by row, came from, or None."""
+        sql = "SELECT path FROM files WHERE row = (SELECT file FROM articles WHERE row = ?)"
+        found = self._db.execute(sql, (article,)).fetchone()
+        return None if found is None else str(found[0])
+
+    def damaged(self) -> list[str]:
+        """Return what is wrong with articles that could not be mended."""
+        return [said for (said,) in self._db.execute("SELECT said FROM damaged ORDER BY article")]
+
+    def fact(self, name: str) -> str | None:
+        """Return what is recorded under a name of the whole catalogue."""
+        found = self._db.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
+        return None if found is None else str(found[0])
 
     # ------------------------------------------------------------------ writing
 

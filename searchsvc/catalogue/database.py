@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from searchsvc.catalogue.checksums import checksum
 from searchsvc.errors import Busy, DamagedCatalogue, ModelMismatch, Unwritable
 
 LOG_BYTES = 32_000_000  # of the write-ahead log, beyond which it is cut once it is in the file
@@ -196,6 +197,16 @@ MIGRATIONS = (
     ) STRICT;
     CREATE INDEX stories_by_story ON stories (story);
     """,
+    # Each row of what matters carries a checksum (see `checksums`); NULL until an older row is looked at.
+    """
+    ALTER TABLE articles ADD COLUMN checksum INTEGER;
+    ALTER TABLE passages ADD COLUMN checksum INTEGER;
+    ALTER TABLE vectors ADD COLUMN checksum INTEGER;
+    CREATE TABLE damaged (          -- articles that could not be mended
+        article INTEGER PRIMARY KEY REFERENCES articles (row) ON DELETE CASCADE,
+        said TEXT NOT NULL          -- what is wrong, and what to do
+    ) STRICT;
+    """,
 )
 SIDES = ("wal", "shm", "journal")  # what SQLite keeps beside a file
 APPLICATION = 0x5EA7C45C  # in the file's header: this is a catalogue of searchsvc
@@ -214,6 +225,8 @@ def connect(path: Path, journal: str = "WAL", *, create: bool = False) -> "Conne
     except sqlite3.DatabaseError as error:
         raise _named(error, path) from error
     connection.path = path
+    connection.text_factory = _text
+    connection.create_function("row_checksum", -1, checksum, deterministic=True)
     if fixed:
         return connection
     limit = f"journal_size_limit = {LOG_BYTES}"
@@ -226,6 +239,11 @@ def connect(path: Path, journal: str = "WAL", *, create: bool = False) -> "Conne
     ):
         connection.execute(f"PRAGMA {pragma}")
     return connection
+
+
+def _text(data: bytes) -> str:
+    """Return a text as it is recorded; one that a flipped bit has made no UTF-8 stops nobody who reads it."""
+    return data.decode(errors="replace")
 
 
 def identity(path: Path) -> Identity:
@@ -291,6 +309,12 @@ def migrate(db: "Connection", *, create: bool) -> None:
         db.execute("PRAGMA foreign_keys = ON")
 
 
+def apply(db: "Connection", number: int) -> None:
+    """Bring a catalogue from the version before to this one."""
+    for statement in re.sub("--.*", "", MIGRATIONS[number - 1]).split(";"):
+        db.execute(statement)
+
+
 def _version(db: "Connection") -> int:
     version: int = db.execute("PRAGMA user_version").fetchone()[0]
     return version
@@ -308,12 +332,6 @@ class _Cursor(sqlite3.Cursor):
         with naming(self.connection):
             super().executemany(sql, parameters)
         return self
-
-def apply(db: "Connection", number: int) -> None:
-    """Bring a catalogue from the version before to this one."""
-    for statement in re.sub("--.*", "", MIGRATIONS[number - 1]).split(";"):
-        db.execute(statement)
-
 
     def __next__(self) -> Any:
         with naming(self.connection):

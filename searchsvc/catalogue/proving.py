@@ -13,12 +13,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from searchsvc.catalogue.checksums import KEYS, Key, look
 from searchsvc.catalogue.database import APPLICATION, MIGRATIONS, Connection, apply
 from searchsvc.errors import DamagedCatalogue, ModelMismatch
 
 LEAST_SECONDS = 60.0  # that a proof may take, however small the file
 BYTES_A_SECOND = 2_000_000  # that a proof gets through on a slow disk; large files are given so much longer
 STEPS = 100_000  # of SQLite's machine between two looks at the clock: some milliseconds
+ROWS_AT_ONCE = 5_000  # whose checksums are compared
 LONGEST_VALUE = 512_000_000  # bytes of one text or blob
 LONGEST_SQL = 100_000  # characters of a statement; the longest of ours has some thousand
 
@@ -96,12 +98,24 @@ def prove_rows(db: Connection) -> str | None:
         "it holds notes that are no JSON": """SELECT (SELECT count(*) FROM jobs WHERE said <> '' AND
             NOT json_valid(said)) + (SELECT count(*) FROM files WHERE NOT json_valid(coalesce(problems, '[]')))""",
     }
+    for table in KEYS:
+        after: Key | None = None
+        while True:
+            some = look(db, table, after, ROWS_AT_ONCE)
+            if some.damaged:
+                return f"a row of {table} ({_shown(some.damaged[0])}) does not fit its checksum"
+            if (after := some.last) is None:
+                break
     db.execute("CREATE TEMP TABLE came (article INTEGER PRIMARY KEY)")
     db.execute("INSERT OR IGNORE INTO temp.came SELECT article FROM changes WHERE action = 'added'")
     try:
         return next((said for said, sql in checks.items() if db.execute(sql).fetchone()[0]), None)
     finally:
         db.execute("DROP TABLE temp.came")
+
+
+def _shown(key: Key) -> str:
+    return key.hex() if isinstance(key, bytes) else str(key)
 
 
 def _prove_schema(db: Connection) -> None:

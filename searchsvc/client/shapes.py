@@ -255,6 +255,7 @@ class State(TypedDict):
     unused_bytes: int
     moving_to: str | None
     reranker: str | None
+    damaged: list[str]
 
 
 class Fault(TypedDict):

@@ -311,6 +311,7 @@ class State(BaseModel):
     unused_bytes: int = Field(description="Bytes of the catalogue that hold nothing; given back to the disk in time.")
     moving_to: str | None = Field(description="Model and passage size for which all is being embedded anew, if any.")
     reranker: str | None = Field(description="The model that the best passages are read with once more, if any.")
+    damaged: list[str] = Field(description="What is known to be damaged or lost, and could not be mended.")
 
 
 class Fault(BaseModel):

@@ -356,3 +356,5 @@ def show_status(console: Console, status: Status) -> None:
         rows["moving to"] = f"{line(status.moving_to)}; if that was interrupted, searchsvc rebuild with them goes on"
     for name, value in rows.items():
         put(console, Text(value), lead=Text(name.ljust(12), "dim"), indent=12)
+    for said in status.damaged:
+        put(console, Text(line(said, LONGEST_WHERE), "bold red"), lead=Text("damaged".ljust(12), "dim"), indent=12)

@@ -211,6 +211,7 @@ def status_out(status: Status) -> Json:
         "oldest": moment(status.oldest),
         "newest": moment(status.newest),
         "sources": [{"source": name, "articles": count} for name, count in status.sources],
+        "damaged": list(status.damaged),
     }
 
 

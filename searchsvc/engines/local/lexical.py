@@ -103,6 +103,12 @@ class Lexical:
         """Return the number of the last change that is searchable, opening nothing; raises DamagedIndex."""
         return int(ledger.read(folder / LEDGER, FORMAT)["generation"])
 
+    @staticmethod
+    def last_in(folder: Path) -> tuple[int, str]:
+        """Return the number of the last change that is searchable, and its stamp; raises DamagedIndex."""
+        facts = ledger.read(folder / LEDGER, FORMAT)
+        return int(facts["generation"]), str(facts["stamp"])
+
     def apply(self, catalogue: Catalogue, space: Space) -> None:
         """Take over what the catalogue has committed since."""
         done, upto = self.generation, catalogue.generation()
