@@ -56,6 +56,7 @@ LEAST_RECALL = 0.99  # of the dense index against exact search
 DEAD_SHARE, DEAD_BYTES = 0.25, 64_000_000  # of the catalogue, both passed: unused space is given back to the disk
 
 SWEEP_SECONDS = 60.0  # between two looks at rows' checksums
+CATCH_UP_SECONDS = 30.0  # after which a change that was committed should be found by whoever made it
 SWEPT_ROWS = 2_000  # looked at each time: some hundredths of a second
 SWEPT, LOSS = "swept", "loss"  # names of facts: where the sweep goes on; what the catalogue has lost
 MOST_DAMAGED = 20  # articles named by status
@@ -460,8 +461,11 @@ class Library:
                 found += filter(None, (catalogue.fact(LOSS),))
                 if isinstance(snapshot, DamagedIndex):
                     raise snapshot
-                found += served.engine.compare(catalogue, snapshot)
-                share, sample = recall(snapshot, catalogue, served.space)
+                if snapshot is None:
+                    self.announce("Others keep writing: the search files were not compared with the catalogue.")
+                else:
+                    found += served.engine.compare(catalogue, snapshot)
+                    share, sample = recall(snapshot, catalogue, served.space)
                 if share is not None and share < LEAST_RECALL:
                     found.append(f"the dense index finds only {share:.1%} of the nearest passages")
             except (DamagedIndex, DamagedCatalogue) as fault:
@@ -470,24 +474,38 @@ class Library:
         return Verified(tuple(found), share, sample)
 
     @contextmanager
-    def _standing(self, served: Served) -> Iterator[LocalSnapshot | DamagedIndex]:
-        """Give the snapshot of the state of the catalogue in which all reads stand, or why there is none.
+    def _standing(self, served: Served) -> Iterator[LocalSnapshot | DamagedIndex | None]:
+        """Give the snapshot of the state of the catalogue in which all reads stand, or what is wrong with it.
 
-        Between two turns of writers the two are of one state; others write on meanwhile. Raises Busy where there is no
-        turn to be had.
+        None where others have kept writing, so that the two were never of one state.
         """
         with ExitStack() as reads:
-            with ExitStack() as turn:
-                with suppress(Unwritable):  # where nobody can write, nothing moves
-                    turn.enter_context(self._writing())
-                self._note_loss(served)
-                reads.enter_context(self.catalogue.reading())
-                snapshot: LocalSnapshot | DamagedIndex
+            found: LocalSnapshot | DamagedIndex | None = self._level(served, reads)
+            if isinstance(found, DamagedIndex):
                 try:
-                    snapshot = served.engine.snapshot(self.catalogue)
-                except DamagedIndex as fault:
-                    snapshot = fault
-            yield snapshot
+                    with self._writing():  # between two turns of writers, the two are of one state
+                        self._note_loss(served)
+                        found = self._level(served, reads)
+                except Busy:
+                    found = None
+                except Unwritable:
+                    pass  # nobody writes here
+            reads.enter_context(self.catalogue.reading())
+            yield found
+
+    def _level(self, served: Served, reads: ExitStack) -> LocalSnapshot | DamagedIndex:
+        """Return the snapshot of the state in which `reads` stand from now on, or why there is none."""
+        with ExitStack() as these:
+            these.enter_context(self.catalogue.reading())
+            generation = self.catalogue.generation()
+            try:
+                snapshot = served.engine.snapshot(self.catalogue)
+            except DamagedIndex as fault:
+                return fault
+            if behind := generation - snapshot.generation:
+                return DamagedIndex(f"the index is {behind:,} changes behind the catalogue")
+            reads.push(these.pop_all())
+            return snapshot
 
     def _mended(self, damage: Damage, *, all_looked_at: bool) -> list[str]:
         """Mend what is damaged, where this index can be written, and return what was and what was not."""
@@ -754,7 +772,10 @@ class Library:
             time.sleep(0.005)
         if time.monotonic() - self._tidied > GRACE.total_seconds():
             self.tidy()
+        patience = time.monotonic() + CATCH_UP_SECONDS
         self._sweep()
+            if time.monotonic() > patience:
+                raise Busy(f"what was taken in is not searchable yet in {self.folder}", "searchsvc verify says why")
 
     @contextmanager
     def _turn(self) -> Iterator[None]:

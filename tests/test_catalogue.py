@@ -34,7 +34,8 @@ from searchsvc.errors import DamagedCatalogue, ModelMismatch, NoIndex
 from searchsvc.passages import Passage
 
 TABLES = {"facts", "files", "articles", "vectors", "passages", "changes", "spaces", "unused", "claims", "feeds",
-          "entries", "jobs", "blocks", "junk", "outdated", "uncounted", "unfolded", "bands", "stories"}  # fmt: skip
+          "entries", "jobs", "blocks", "junk", "outdated", "uncounted", "unfolded", "bands", "stories",
+          "damaged"}  # fmt: skip
 SPACE = Space(1, "model", "fingerprint", 2, 160)
 LATER = timedelta(days=1)
 
