@@ -1,5 +1,6 @@
 """The library: the one object that every face uses, and the only place where parts are chosen and joined."""
 
+import errno
 import gc
 import shutil
 import threading
@@ -55,14 +56,17 @@ GRACE = timedelta(hours=1)  # for which what is no longer in force is kept, for 
 LEAST_RECALL = 0.99  # of the dense index against exact search
 DEAD_SHARE, DEAD_BYTES = 0.25, 64_000_000  # of the catalogue, both passed: unused space is given back to the disk
 
-SWEEP_SECONDS = 60.0  # between two looks at rows' checksums
 CATCH_UP_SECONDS = 30.0  # after which a change that was committed should be found by whoever made it
+SWEEP_SECONDS = 60.0  # between two looks at rows' checksums
 SWEPT_ROWS = 2_000  # looked at each time: some hundredths of a second
 SWEPT, LOSS = "swept", "loss"  # names of facts: where the sweep goes on; what the catalogue has lost
 MOST_DAMAGED = 20  # articles named by status
 
 QUOTING = 50  # passages, whose articles are looked at for a quote
 
+CLOSED = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
+READ_ONLY = "it can be searched as it is; to change it, see who owns the folder, and whether its disk may be written to"
+MAKE_ROOM = "make room, or see who owns the folder"
 PUT_BACK = "put it back, or searchsvc index PATH… makes another"
 
 Announce = Callable[[str], None]
@@ -768,14 +772,14 @@ class Library:
         """Wait until this process finds what it has just committed to this catalogue."""
         target = catalogue.generation()
         # A backup restored at this moment may take the change away again.
+        patience = time.monotonic() + CATCH_UP_SECONDS
         while self.snapshot().generation < min(target, catalogue.generation()):
+            if time.monotonic() > patience:
+                raise Busy(f"what was taken in is not searchable yet in {self.folder}", "searchsvc verify says why")
             time.sleep(0.005)
         if time.monotonic() - self._tidied > GRACE.total_seconds():
             self.tidy()
-        patience = time.monotonic() + CATCH_UP_SECONDS
         self._sweep()
-            if time.monotonic() > patience:
-                raise Busy(f"what was taken in is not searchable yet in {self.folder}", "searchsvc verify says why")
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
@@ -805,7 +809,7 @@ class Library:
                 yield
         except OSError as error:
             said = f"the index in {self.folder} cannot be written: {error.strerror or error}"
-            raise Unwritable(said, "make room, or see who owns the folder") from error
+            raise Unwritable(said, READ_ONLY if error.errno in CLOSED else MAKE_ROOM) from error
 
 
 def _bytes_in(folder: Path) -> int:

@@ -217,9 +217,8 @@ Identity = tuple[tuple[int, int] | None, tuple[int, int] | None]
 
 def connect(path: Path, journal: str = "WAL", *, create: bool = False) -> "Connection":
     """Open a catalogue's file, for one thread; where there is none, only with `create` is one made."""
-    fixed = _is_fixed(path)
-    mode = "ro&immutable=1" if fixed else "rwc" if create else "rw"
-    place = f"{path.resolve().as_uri()}?mode={mode}"
+    fixed = _how_fixed(path)
+    place = f"{path.resolve().as_uri()}?mode={fixed or ('rwc' if create else 'rw')}"
     try:
         connection = sqlite3.connect(place, isolation_level=None, timeout=PATIENCE, factory=Connection, uri=True)
     except sqlite3.DatabaseError as error:
@@ -228,6 +227,7 @@ def connect(path: Path, journal: str = "WAL", *, create: bool = False) -> "Conne
     connection.text_factory = _text
     connection.create_function("row_checksum", -1, checksum, deterministic=True)
     if fixed:
+        connection.execute("PRAGMA locking_mode = EXCLUSIVE")  # of nothing: it keeps SQLite from making a -shm file
         return connection
     limit = f"journal_size_limit = {LOG_BYTES}"
     for pragma in (
@@ -262,10 +262,17 @@ def _identity(path: str) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def _is_fixed(path: Path) -> bool:
-    """Say whether a catalogue lies where nothing can be written, and is complete without a write-ahead log."""
-    log = path.with_name(f"{path.name}-wal")
-    return path.is_file() and not os.access(path.parent, os.W_OK) and not (log.exists() and log.stat().st_size)
+def _how_fixed(path: Path) -> str | None:
+    """Return how to open a catalogue where nothing can be written; None where SQLite can do as it always does.
+
+    It can, even there, where the file lies by which those who use a log agree (-shm). Without one, nobody does.
+    """
+    if not path.is_file() or os.access(path.parent, os.W_OK):
+        return None
+    log, agreed = (path.with_name(f"{path.name}-{end}") for end in ("wal", "shm"))
+    if not (log.exists() and log.stat().st_size):
+        return "ro&immutable=1"
+    return None if agreed.exists() else "ro&vfs=unix-none"
 
 
 def make(path: Path) -> None:
