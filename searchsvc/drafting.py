@@ -95,6 +95,11 @@ class Drafter:
         tries = (without(cleaned, entry.source, junk, entry.origin), cleaned, whole)
         return next(filter(None, (self._passages(entry, one) for one in tries)), ())
 
+    def vector_of(self, entry: Entry, passage: Passage) -> tuple[str, bytes]:
+        """Return the text that is embedded of a passage, and its digest."""
+        text = f"{self._splitter.heading(entry.title)}\n{entry.text[passage.start : passage.end]}"
+        return text, self._digest(passage, text)
+
     def embed(self, passages: Iterable[tuple[str, Passage, str, bytes]], known: Collection[bytes]) -> Embedded:
         """Embed passages, given with their article's text, the text to embed and its digest, except the known ones."""
         new = {digest: (text, one, said) for text, one, said, digest in passages if digest not in known}

@@ -135,6 +135,14 @@ class Indexer:
             self._file(file, found.known.get(file.name), said)
         self._flush()
         self._flush([*found.vanished, *self._renamed(found)])
+        self.reread(())
+        progress(self._report, len(found.files), len(found.files))
+        self._report.seconds = time.monotonic() - began
+        return self._report
+
+    def reread(self, names: Iterable[str]) -> Report:
+        """Look at these files again, given by path and known already, and at those that must be because of others."""
+        self._again |= {*names}
         while self._again:
             again, self._again = sorted(self._again), set()
             for name in again:
@@ -142,8 +150,6 @@ class Indexer:
                 if seen is not None and (path := Path(name)).exists():
                     self._file(File(path, name, seen.key or path.name), seen, lambda: None)
             self._flush()
-        progress(self._report, len(found.files), len(found.files))
-        self._report.seconds = time.monotonic() - began
         return self._report
 
     def articles(self, articles: Iterable[Article | Problem]) -> Report:

@@ -1,10 +1,12 @@
 """The library: the one object that every face uses, and the only place where parts are chosen and joined."""
 
+import errno
+import gc
 import shutil
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -14,14 +16,15 @@ from typing import TYPE_CHECKING, TypeVar
 from searchsvc import reranking
 from searchsvc.articles import Article, Problem, storable
 from searchsvc.briefs import Brief, brief_of
-from searchsvc.catalogue import Catalogue, Entry, Part, Space, Version
+from searchsvc.catalogue import Catalogue, Entry, Key, Part, Space, Version
 from searchsvc.drafting import Drafter
 from searchsvc.embedding import BUNDLED, Embedder, load, locate
 from searchsvc.engines import Filter, Snapshot
-from searchsvc.engines.local import LocalEngine
+from searchsvc.engines.local import LocalEngine, LocalSnapshot
 from searchsvc.errors import (
     BadInput,
     Busy,
+    DamagedCatalogue,
     DamagedIndex,
     ModelMismatch,
     NoIndex,
@@ -33,6 +36,7 @@ from searchsvc.folding import fold, is_due
 from searchsvc.health import Health
 from searchsvc.indexing import Indexer, Progress, Report
 from searchsvc.locking import Presence, writing_to
+from searchsvc.mending import TABLES, Damage, Mend, damage_in
 from searchsvc.moving import Move
 from searchsvc.questions import MOST_HITS, MOST_WORDS, Question, ask, must_be_within
 from searchsvc.quotes import QuoteCheck, check, wording
@@ -55,7 +59,18 @@ GRACE = timedelta(hours=1)  # for which what is no longer in force is kept, for 
 LEAST_RECALL = 0.99  # of the dense index against exact search
 DEAD_SHARE, DEAD_BYTES = 0.25, 64_000_000  # of the catalogue, both passed: unused space is given back to the disk
 
+CATCH_UP_SECONDS = 30.0  # after which a change that was committed should be found by whoever made it
+SWEEP_SECONDS = 60.0  # between two looks at rows' checksums
+SWEPT_ROWS = 2_000  # looked at each time: some hundredths of a second
+SWEPT, LOSS = "swept", "loss"  # names of facts: where the sweep goes on; what the catalogue has lost
+MOST_DAMAGED = 20  # articles named by status
+
 QUOTING = 50  # passages, whose articles are looked at for a quote
+
+CLOSED = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
+READ_ONLY = "it can be searched as it is; to change it, see who owns the folder, and whether its disk may be written to"
+MAKE_ROOM = "make room, or see who owns the folder"
+PUT_BACK = "put it back, or searchsvc index PATH… makes another"
 
 Announce = Callable[[str], None]
 Found = TypeVar("Found")
@@ -86,6 +101,7 @@ class Status:
     moving_to: str | None
     reranker: str | None
     parts: tuple[Part, ...]
+    damaged: tuple[str, ...] = ()  # what is known to be damaged or lost, and could not be mended
 
 
 class Served:
@@ -126,9 +142,11 @@ class Library:
         self._served: Served | None = None
         self._catalogue: Catalogue | None = None
         self._readers = ReaderProcesses(self.settings.reading_seconds, memory_for(self.settings.article_bytes))
+        self._is_gone = False  # the index that was open is, and no other lies in its place
         self._reranking = threading.Lock()
         self._reranker: Reranker | None = None
         self._tidied = time.monotonic()
+        self._swept = -SWEEP_SECONDS
 
     # ------------------------------------------------------------------ asking
 
@@ -319,6 +337,7 @@ class Library:
             moving_to=f"{making.model}, passages of up to {making.passage_tokens} tokens" if making else None,
             reranker=self.settings.rerank or None,
             parts=self.health.parts(),
+            damaged=tuple(filter(None, (self.catalogue.fact(LOSS), *self.catalogue.damaged()[:MOST_DAMAGED]))),
         )
 
     def snapshot(self) -> Snapshot:
@@ -336,7 +355,8 @@ class Library:
             if shown.generation >= self.catalogue.generation():
                 return shown
         except DamagedIndex as damage:
-            self.announce(f"Making the search index anew: {damage.message}.")
+            if self._note_loss(served) is None:
+                self.announce(f"Making the search index anew: {damage.message}.")
         try:
             with self._writing(patience=0):
                 served.engine.follow(self.catalogue)
@@ -351,7 +371,7 @@ class Library:
 
     def begin(self) -> None:
         """Make an empty index where there is none; records what it is made with."""
-        if self.exists and self.catalogue.space() is not None:
+        if (self.exists or self._catalogue or self._is_gone) and self.catalogue.space() is not None:
             return
         model = _name_of(self.settings.model or BUNDLED)
         embedder = self._load(model)  # before anything is made, in case there is no such model
@@ -389,28 +409,31 @@ class Library:
                 pass
         if report.changed or report.removed:
             self.tidy()
+        self._sweep()
         return report
 
     def add(self, articles: Iterable[Article | Problem]) -> Report:
         """Add or replace articles; they are searchable when this returns."""
-        report = self._indexer().articles(articles)
+        indexer, catalogue = self._indexer(), self.catalogue
+        report = indexer.articles(articles)
         report.add(self._recut())
-        self._catch_up()
+        self._catch_up(catalogue)
         return report
 
     def remove(self, names: Iterable[str]) -> int:
         """Take articles out, named by key, id or source; return how many. Raises NotFound, changing nothing."""
         with self._turn():
+            catalogue = self.catalogue
             idents: list[str] = []
             for name in names:
-                found = self.catalogue.ids_of(name)
+                found = catalogue.ids_of(name)
                 if not found:
                     raise NotFound(f"nothing is indexed under {name!r}", "searchsvc search shows keys and sources")
                 idents += found
-            with self.catalogue.writing() as writer:
+            with catalogue.writing() as writer:
                 removed = sum(writer.remove(ident) for ident in dict.fromkeys(idents))
         self._recut()
-        self._catch_up()
+        self._catch_up(catalogue)
         return removed
 
     # ------------------------------------------------------------------ upkeep
@@ -432,19 +455,130 @@ class Library:
             return
         with self._writing():
             self.served.engine.rebuild(self.catalogue)
+            if self.catalogue.fact(LOSS) is not None:
+                with self.catalogue.writing() as writer:
+                    writer.set_fact(LOSS, None)
 
     def verify(self) -> Verified:
-        """Compare the search index with the catalogue, and measure its recall."""
-        found = self.catalogue.check()
+        """Check every row's checksum, compare the search index with the catalogue, and measure its recall.
+
+        All is said of one state, whoever writes meanwhile. What is damaged is mended where that can be, and said.
+        """
+        served, catalogue = self.served, self.catalogue
+        found, damage = [], Damage()
         share, sample = None, 0
-        try:
-            found += self.served.engine.check(self.catalogue)
-            share, sample = recall(self.snapshot(), self.catalogue, self.served.space)
-            if share is not None and share < LEAST_RECALL:
-                found.append(f"the dense index finds only {share:.1%} of the nearest passages")
-        except DamagedIndex as damage:
-            found.append(damage.message)
+        with suppress(DamagedIndex):
+            served.engine.reopen()
+            served.engine.snapshot(catalogue)  # which takes long, and so not while others wait for a turn
+        with self._standing(served) as snapshot:
+            try:
+                found += catalogue.check()
+                damage = damage_in(catalogue)
+                found += filter(None, (catalogue.fact(LOSS),))
+                if isinstance(snapshot, DamagedIndex):
+                    raise snapshot
+                if snapshot is None:
+                    self.announce("Others keep writing: the search files were not compared with the catalogue.")
+                else:
+                    found += served.engine.compare(catalogue, snapshot)
+                    share, sample = recall(snapshot, catalogue, served.space)
+                if share is not None and share < LEAST_RECALL:
+                    found.append(f"the dense index finds only {share:.1%} of the nearest passages")
+            except (DamagedIndex, DamagedCatalogue) as fault:
+                found.append(fault.message)
+        found += self._mended(damage, all_looked_at=True)
         return Verified(tuple(found), share, sample)
+
+    @contextmanager
+    def _standing(self, served: Served) -> Iterator[LocalSnapshot | DamagedIndex | None]:
+        """Give the snapshot of the state of the catalogue in which all reads stand, or what is wrong with it.
+
+        None where others have kept writing, so that the two were never of one state.
+        """
+        with ExitStack() as reads:
+            found: LocalSnapshot | DamagedIndex | None = self._level(served, reads)
+            if isinstance(found, DamagedIndex):
+                try:
+                    with self._writing():  # between two turns of writers, the two are of one state
+                        self._note_loss(served)
+                        found = self._level(served, reads)
+                except Busy:
+                    found = None
+                except Unwritable:
+                    pass  # nobody writes here
+            reads.enter_context(self.catalogue.reading())
+            yield found
+
+    def _level(self, served: Served, reads: ExitStack) -> LocalSnapshot | DamagedIndex:
+        """Return the snapshot of the state in which `reads` stand from now on, or why there is none."""
+        with ExitStack() as these:
+            these.enter_context(self.catalogue.reading())
+            generation = self.catalogue.generation()
+            try:
+                snapshot = served.engine.snapshot(self.catalogue)
+            except DamagedIndex as fault:
+                return fault
+            if behind := generation - snapshot.generation:
+                return DamagedIndex(f"the index is {behind:,} changes behind the catalogue")
+            reads.push(these.pop_all())
+            return snapshot
+
+    def _mended(self, damage: Damage, *, all_looked_at: bool) -> list[str]:
+        """Mend what is damaged, where this index can be written, and return what was and what was not."""
+        served, catalogue = self.served, self.catalogue
+        drafter = lambda: Drafter(served.embedder, served.space.passage_tokens)  # noqa: E731
+        mend = Mend(catalogue, served.space, drafter, self._turn, lambda names: self._indexer().reread(names))
+        if not damage and not damage.without and not (all_looked_at and catalogue.damaged()):
+            return []
+        try:
+            done = mend.run(damage)
+            if damage.without:
+                mend.fill()
+            with self._turn(), catalogue.writing() as writer:
+                writer.note_damaged(done.lost, all_looked_at=all_looked_at)
+            if done.vectors:
+                with self._writing():
+                    served.engine.rebuild(catalogue)
+        except (Busy, Unwritable) as hindrance:
+            rows = {row for row in damage.rows["articles"] if isinstance(row, int)}
+            said = [f"{mend.named(row)} is damaged" for row in sorted(rows)]
+            others = sum(map(len, damage.rows.values())) - len(rows)
+            if others:
+                said.append(f"{others:,} passages and vectors are damaged")
+            return [f"{one}; it is not mended: {hindrance.message}" for one in said]
+        self._recut()
+        return done.said
+
+    def _sweep(self) -> None:
+        """Check the next rows, at most so often, going on where this index was left; mend what is damaged."""
+        if time.monotonic() - self._swept < SWEEP_SECONDS:
+            return
+        self._swept = time.monotonic()
+        table, _, key = (self.catalogue.fact(SWEPT) or "").partition(" ")
+        place = next((one for one in TABLES if one == table), TABLES[0])
+        after: Key | None = None if not key else bytes.fromhex(key) if place == "vectors" else int(key)
+        some = self.catalogue.look(place, after, SWEPT_ROWS)
+        last = some.last.hex() if isinstance(some.last, bytes) else some.last
+        then = f"{place} {last}" if last is not None else TABLES[(TABLES.index(place) + 1) % len(TABLES)]
+        damage = Damage()
+        damage.rows[place] += some.damaged
+        try:
+            with self._writing(patience=0), self.catalogue.writing() as writer:
+                writer.fill(place, some.without)
+                writer.set_fact(SWEPT, then)
+        except (Busy, Unwritable):
+            return
+        for said in self._mended(damage, all_looked_at=False):
+            self.announce(f"Attention: {said}.")
+
+    def _note_loss(self, served: Served) -> str | None:
+        """Record, and say, that the catalogue holds less than the search index had taken from it; return that."""
+        loss = LocalEngine.lost(self._folder_of(served.space), self.catalogue)
+        if loss is not None and self.catalogue.fact(LOSS) is None:
+            self.announce(f"Attention: {loss}.")
+            with suppress(Busy, Unwritable), self.catalogue.writing() as writer:
+                writer.set_fact(LOSS, loss)
+        return loss
 
     def tidy(self, grace: timedelta = GRACE) -> None:
         """Let go of what has not been in force for a while; past a threshold, give unused space back to the disk."""
@@ -468,13 +602,32 @@ class Library:
         self.catalogue.copy_to(file)
 
     def restore(self, file: Path) -> None:
-        """Put the index back to what a backup holds; what was there is lost. Raises BadInput for any other file."""
+        """Put the index back to what a backup holds; what was there is lost, once all of the backup is proven.
+
+        Raises BadInput for a file that is no backup, DamagedCatalogue for one that is damaged or made to do harm,
+        ModelMismatch for one of a newer version; what was there serves on, then and meanwhile.
+        """
         if not Catalogue.is_in(file):
             raise BadInput(f"{file} is no backup of searchsvc", "searchsvc backup FILE makes one")
+        made = self.folder / "local" / ".restored"
+
+        def follow(beside: Catalogue) -> None:
+            space = beside.space()
+            if space is not None:
+                LocalEngine(made, space).rebuild(beside)
+
         with self._writing(create=True, sound=False):
-            self._catalogue = Catalogue.restored(file, self._catalogue_file)
-            self._shown = self._served = None
-            self.served.engine.rebuild(self.catalogue)
+            shutil.rmtree(made, ignore_errors=True)
+            try:
+                self._catalogue = Catalogue.restored(file, self._catalogue_file, follow)
+                self._shown, self._served, self._is_gone = None, None, False
+                space = self._catalogue.space()
+                if space is not None:
+                    folder = self._folder_of(space)
+                    shutil.rmtree(folder, ignore_errors=True)  # of the index that was, and of no use
+                    made.rename(folder)
+            finally:
+                shutil.rmtree(made, ignore_errors=True)
 
     def _move(self, wanted: tuple[str, int] | None, progress: Progress = lambda _report, _done, _all: None) -> None:
         """Embed everything anew with this model and passage size; go on where an earlier move was interrupted."""
@@ -518,9 +671,25 @@ class Library:
     def catalogue(self) -> Catalogue:
         """The record; raises NoIndex when there is none."""
         with self._opening:
+            if self._catalogue is not None and not self._catalogue.is_current:
+                self._let_go()
             if self._catalogue is None:
+                if self._is_gone and not self.exists:
+                    raise NoIndex(f"the index in {self.folder} is gone: it was deleted or moved away", PUT_BACK)
                 self._catalogue = Catalogue(self._catalogue_file)
+                self._is_gone = False
             return self._catalogue
+
+    def _let_go(self) -> None:
+        """Serve nothing more of a catalogue that is no longer the one in the index's folder, and say so."""
+        self.announce(
+            f"Attention: another index was put in place of the one in {self.folder}; what comes next is of that one."
+            if self.exists
+            else f"Attention: the index in {self.folder} is gone; nothing is found or taken in until it is back."
+        )
+        self._catalogue, self._is_gone = None, True
+        self._shown = self._served = None
+        gc.collect()  # Python's connections stand in cycles, and until they are closed SQLite opens no other log
 
     @property
     def served(self) -> Served:
@@ -634,26 +803,32 @@ class Library:
 
         return Fetcher(private=self.settings.private_networks == "allow")
 
-    def _catch_up(self) -> None:
-        """Wait until this process finds what it has just committed."""
-        target = self.catalogue.generation()
+    def _catch_up(self, catalogue: Catalogue) -> None:
+        """Wait until this process finds what it has just committed to this catalogue."""
+        target = catalogue.generation()
         # A backup restored at this moment may take the change away again.
-        while self.snapshot().generation < min(target, self.catalogue.generation()):
+        patience = time.monotonic() + CATCH_UP_SECONDS
+        while self.snapshot().generation < min(target, catalogue.generation()):
+            if time.monotonic() > patience:
+                raise Busy(f"what was taken in is not searchable yet in {self.folder}", "searchsvc verify says why")
             time.sleep(0.005)
         if time.monotonic() - self._tidied > GRACE.total_seconds():
             self.tidy()
+        self._sweep()
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
         """Hold the writer lock for one commit, fold what it brought, and make it searchable."""
         with self._writing():
+            catalogue = self.catalogue
+            self._note_loss(self.served)
             yield
             with self._supervised("folding") as due:
                 if due:
-                    fold(self.catalogue)
+                    fold(catalogue)
             served = self.served
-            if LocalEngine.held(self._folder_of(served.space)) != self.catalogue.generation():
-                served.engine.follow(self.catalogue)
+            if LocalEngine.held(self._folder_of(served.space)) != catalogue.generation():
+                served.engine.follow(catalogue)
 
     @contextmanager
     def _writing(self, *, create: bool = False, sound: bool = True, patience: float | None = None) -> Iterator[None]:
@@ -666,10 +841,12 @@ class Library:
             with writing_to(self.folder, patience):
                 if create and sound and not self.exists:
                     self._catalogue = Catalogue(self._catalogue_file, create=True)
+                elif not create:
+                    self.catalogue  # noqa: B018  which may have been replaced while we waited
                 yield
         except OSError as error:
             said = f"the index in {self.folder} cannot be written: {error.strerror or error}"
-            raise Unwritable(said, "make room, or see who owns the folder") from error
+            raise Unwritable(said, READ_ONLY if error.errno in CLOSED else MAKE_ROOM) from error
 
 
 def _bytes_in(folder: Path) -> int:

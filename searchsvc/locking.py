@@ -26,7 +26,13 @@ def writing_to(folder: Path, patience: float | None = None) -> Iterator[None]:
     holder = folder / "writer.pid"
     lock = FileLock(folder / "writer.lock", timeout=PATIENCE if patience is None else patience)
     try:
+        before = _inode(folder)
         lock.acquire(poll_interval=POLL)
+        # Where the folder was replaced by another meanwhile, another's lock is the one to hold.
+        while before != (now := _inode(folder)):
+            lock.release()
+            before = now
+            lock.acquire(poll_interval=POLL)
     except Timeout:
         try:
             who = f"process {holder.read_text(encoding='utf-8').strip()}"
@@ -99,3 +105,11 @@ class Presence:
         finally:
             lock.release()
         return False
+
+
+def _inode(folder: Path) -> tuple[int, int] | None:
+    try:
+        found = (folder / "writer.lock").stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino

@@ -128,8 +128,8 @@ def answer(
         candidates = foremost(candidates, {*fused.articles.tolist()}, catalogue)
     if reranker is not None:
         candidates = _reranked(question, candidates, catalogue, reranker)
-    ranked = group(candidates, question.limit + SPARE, question.per_article, story)
     with catalogue.reading():
+        ranked = group(candidates, question.limit + SPARE, question.per_article, story)
         if catalogue.stamp(snapshot.generation) != snapshot.stamp:
             raise DamagedIndex("the index is being replaced")
         passages = catalogue.passages(one.row for one in ranked)

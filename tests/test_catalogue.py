@@ -36,7 +36,7 @@ from searchsvc.passages import Passage
 
 TABLES = {"facts", "files", "articles", "vectors", "passages", "changes", "spaces", "unused", "claims", "feeds",
           "entries", "jobs", "blocks", "junk", "outdated", "uncounted", "unfolded", "bands", "stories",
-          "parts"}  # fmt: skip
+          "parts", "damaged"}  # fmt: skip
 SPACE = Space(1, "model", "fingerprint", 2, 160)
 LATER = timedelta(days=1)
 

@@ -37,7 +37,7 @@ LAYERS = [
     ["quotes", "similarity", "timelines"],
     ["briefs"],
     ["indexing"],
-    ["moving", "recutting"],
+    ["moving", "recutting", "mending"],
     ["library"],
     ["following", "background"],
     ["judgements"],
@@ -85,7 +85,7 @@ DOORS = {
     "sentencex": {"passages"},
     "slack_bolt": {"connectors/slack"},
     "slack_sdk": {"connectors/slack"},
-    "sqlite3": {"catalogue/copies", "catalogue/database"},
+    "sqlite3": {"catalogue/copies", "catalogue/database", "catalogue/proving"},
     "starlette": {
         "faces/api",
         "faces/bodies",

@@ -53,8 +53,17 @@ def hasty() -> ReaderProcesses:
     return ReaderProcesses(2, memory_for(LIMIT))
 
 
+EARLIER: set[int] = set()  # reader processes of libraries that earlier tests left to the garbage collector
+
+
+@pytest.fixture(autouse=True)
+def _earlier() -> None:
+    EARLIER.clear()
+    EARLIER.update(readers_of(os.getpid()))
+
+
 def readers_of(owner: int) -> list[int]:
-    """Return the reader processes that a process has."""
+    """Return the reader processes that a process has, without those that it had before the test."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -63,7 +72,7 @@ def readers_of(owner: int) -> list[int]:
                 found.append(int(folder.name))
         except OSError:
             continue  # gone meanwhile
-    return found
+    return [one for one in found if one not in EARLIER]
 
 
 def only_reader(owner: int = os.getpid()) -> int:

@@ -1,6 +1,8 @@
 """Verification: an index that finds less than an exact search, or something else, is told from one that is well."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -144,3 +146,39 @@ def test_the_library_says_what_is_wrong_and_still_measures(open_library: Callabl
     assert shelf.verify().problems[:2] == ("the dense index lacks 1 passages", "the dense index holds twice 1 passages")
     shelf.rebuild()
     assert shelf.verify() == Verified((), 1.0, 30)
+
+
+WRITER = """
+import sys
+from itertools import count
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+import conftest
+from searchsvc import library
+from searchsvc.articles import Article
+embedder = conftest.BagOfWords()
+library.load = lambda *_, **__: embedder
+shelf = library.Library(library.Settings(index=Path(sys.argv[1])))
+for number in count():
+    shelf.add([Article(f"w{number % 20}", f"Report {number}", f"The committee met {number} times.")])
+    if number % 7 == 3:
+        shelf.remove([f"w{number % 20}"])
+    print(number, flush=True)
+"""
+
+
+def test_verifying_beside_a_writer_finds_nothing_wrong(open_library: Callable[[], Library]) -> None:
+    shelf = open_library()
+    shelf.add([Article(f"a{n}", f"Report {n}", f"Committee {n} met on day {n}.") for n in range(30)])
+    tests = str(Path(__file__).parent)
+    command = [sys.executable, "-c", WRITER, str(shelf.folder), tests]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdout is not None
+        try:
+            first = int(writer.stdout.readline())
+            found = [shelf.verify() for _ in range(12)]
+            assert int(writer.stdout.readline()) >= first
+        finally:
+            writer.kill()
+    assert [one.problems for one in found] == [()] * 12
+    assert shelf.catalogue.generation() > 35  # so it did write meanwhile

@@ -11,7 +11,7 @@ twice; passages and vectors belong to a space, of which one serves while the nex
 
 import json
 import threading
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -23,8 +23,9 @@ from numpy.typing import NDArray
 from searchsvc.articles import Problem
 from searchsvc.catalogue import parts, stories
 from searchsvc.catalogue.blocks import among, of
-from searchsvc.catalogue.copies import copy, is_catalogue, restore
-from searchsvc.catalogue.database import Connection, connect, make, migrate
+from searchsvc.catalogue.checksums import Key, Slice, Table, look
+from searchsvc.catalogue.copies import copy, is_catalogue, proven, put_in_place
+from searchsvc.catalogue.database import Connection, Identity, connect, identity, make, migrate
 from searchsvc.catalogue.records import (
     Counts,
     Dates,
@@ -42,7 +43,7 @@ from searchsvc.catalogue.records import (
     to_microseconds,
 )
 from searchsvc.catalogue.writing import Writer
-from searchsvc.errors import NoIndex
+from searchsvc.errors import Busy, NoIndex
 from searchsvc.passages import Passage
 from searchsvc.sources import standing
 
@@ -54,11 +55,13 @@ __all__ = [
     "FeedState",
     "Found",
     "Job",
+    "Key",
     "Part",
     "Recurring",
     "Rows",
     "Seen",
     "Space",
+    "Table",
     "Version",
     "Writer",
     "from_microseconds",
@@ -72,7 +75,11 @@ UNDER = "(path = ? OR (path > ? AND path < ?))"
 
 
 class Catalogue:
-    """One SQLite file in WAL mode; a connection for each thread, any number of readers, one writer."""
+    """One SQLite file in WAL mode; a connection for each thread, any number of readers, one writer.
+
+    Everything raises NoIndex once the file is gone from its path, and Busy once another lies there: what is read would
+    no longer be so, and nobody would find what is written. A Catalogue that is opened then is of what lies there.
+    """
 
     def __init__(self, path: Path, *, create: bool = False) -> None:
         """Open a catalogue, bringing it to this version; raises NoIndex, DamagedCatalogue or ModelMismatch."""
@@ -82,7 +89,26 @@ class Catalogue:
             make(path)
         self.path = path
         self._threads = threading.local()
+        self._opened: Identity | None = None
+        # Kept open beyond its thread, so that no other file is given the inode, and the log stays.
+        self._first: Connection | None = None
         migrate(self._db, create=create)
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the file that is open still lies at its path, with its write-ahead log."""
+        return self._opened is None or identity(self.path) == self._opened
+
+    def must_be_current(self) -> None:
+        """Raise NoIndex where the file is gone from its path, Busy where another lies there."""
+        if self.is_current:
+            return
+        if not self.path.is_file():
+            raise NoIndex(
+                f"the index in {self.path.parent} is gone: its catalogue was deleted or moved away",
+                "put it back, or searchsvc index PATH… makes another",
+            )
+        raise Busy(f"another index was put in place of the one in {self.path.parent}", "do it again")
 
     def close(self) -> None:
         """Close this thread's connection."""
@@ -90,6 +116,8 @@ class Catalogue:
         if connection is not None:
             connection.close()
             self._threads.connection = None
+        if connection is self._first:
+            self._first = self._opened = None
 
     # ------------------------------------------------------------------ reading
 
@@ -150,26 +178,27 @@ class Catalogue:
 
     def articles(self, rows: Iterable[int]) -> dict[int, Entry]:
         """Return articles by row, replaced ones too; one that has gone is not among them."""
-        sql = f"SELECT {ENTRY} FROM articles WHERE row = ?"
-        found = (self._db.execute(sql, (row,)).fetchone() for row in rows)
+        db, sql = self._db, f"SELECT {ENTRY} FROM articles WHERE row = ?"
+        found = (db.execute(sql, (row,)).fetchone() for row in rows)
         return {values[0]: _entry(values) for values in found if values is not None}
 
     def filterable(self, rows: Iterable[int]) -> dict[int, tuple[int | None, str | None, str | None]]:
         """Return what filters look at (published, in microseconds since 1970; source; language) by article's row."""
-        sql = "SELECT published, source, language FROM articles WHERE row = ?"
-        return {row: found for row in rows if (found := self._db.execute(sql, (row,)).fetchone()) is not None}
+        db, sql = self._db, "SELECT published, source, language FROM articles WHERE row = ?"
+        return {row: found for row in rows if (found := db.execute(sql, (row,)).fetchone()) is not None}
 
     def passages(self, rows: Iterable[int]) -> dict[int, Found]:
         """Return passages by row; one that has gone is not among them."""
-        sql = "SELECT row, article, start, end, sentences FROM passages WHERE row = ?"
-        found = (self._db.execute(sql, (row,)).fetchone() for row in rows)
+        db, sql = self._db, "SELECT row, article, start, end, sentences FROM passages WHERE row = ?"
+        found = (db.execute(sql, (row,)).fetchone() for row in rows)
         return {values[0]: _found(values) for values in found if values is not None}
 
     def sentence_vectors(self, rows: Iterable[int]) -> dict[int, NDArray[np.int8]]:
         """Return the vectors of passages' sentences, (sentences, width), times 127, by the passage's row."""
+        db = self._db
         sql = """SELECT p.row, length(p.sentences) / 8, v.sentences FROM passages p
                  JOIN vectors v ON v.digest = p.vector WHERE p.row = ?"""
-        found = [values for row in rows if (values := self._db.execute(sql, (row,)).fetchone())]
+        found = [values for row in rows if (values := db.execute(sql, (row,)).fetchone())]
         return {row: np.frombuffer(blob, np.int8).reshape(count, -1) for row, count, blob in found if count}
 
     def ids_of(self, name: str) -> list[str]:
@@ -181,8 +210,8 @@ class Catalogue:
 
     def digests(self, ids: Iterable[str]) -> dict[str, bytes]:
         """Return the digest of each of these articles that exists, by id."""
-        sql = "SELECT id, digest FROM newest WHERE id = ?"
-        return dict(found for ident in ids if (found := self._db.execute(sql, (ident,)).fetchone()))
+        db, sql = self._db, "SELECT id, digest FROM newest WHERE id = ?"
+        return dict(found for ident in ids if (found := db.execute(sql, (ident,)).fetchone()))
 
     def origins(self, ids: Iterable[str]) -> dict[str, str | None]:
         """Return the origin of each of these articles that exists, by id; None where the owner gave it."""
@@ -268,8 +297,8 @@ class Catalogue:
 
     def has_vectors(self, digests: Collection[bytes]) -> set[bytes]:
         """Return those of the digests whose vector is known."""
-        sql = "SELECT 1 FROM vectors WHERE digest = ?"
-        return {digest for digest in digests if self._db.execute(sql, (digest,)).fetchone()}
+        db, sql = self._db, "SELECT 1 FROM vectors WHERE digest = ?"
+        return {digest for digest in digests if db.execute(sql, (digest,)).fetchone()}
 
     def changes(self, after: int, upto: int) -> tuple[list[int], list[int]]:
         """Return the rows of articles (added and still there, removed) by the changes in (after, upto]."""
@@ -286,19 +315,20 @@ class Catalogue:
 
     def passage_count(self, articles: Iterable[int], space: int) -> int:
         """Return how many passages these articles have in a space."""
-        sql = "SELECT count(*) FROM passages WHERE article = ? AND space = ?"
-        return sum(self._db.execute(sql, (article, space)).fetchone()[0] for article in articles)
+        db, sql = self._db, "SELECT count(*) FROM passages WHERE article = ? AND space = ?"
+        return sum(db.execute(sql, (article, space)).fetchone()[0] for article in articles)
 
     def deleted(self, articles: Iterable[int]) -> list[int]:
         """Return those of the articles, given by row, that are gone for good, and not merely replaced."""
-        sql = "SELECT 1 FROM articles WHERE row = ?"
-        return [row for row in articles if self._db.execute(sql, (row,)).fetchone() is None]
+        db, sql = self._db, "SELECT 1 FROM articles WHERE row = ?"
+        return [row for row in articles if db.execute(sql, (row,)).fetchone() is None]
 
     def rows(self, articles: Sequence[int], space: int) -> Rows:
         """Return the passages of articles, given by ascending row, with their vectors in a space."""
+        db = self._db
         sql = """SELECT p.row, p.article, v.vector FROM passages p JOIN vectors v ON v.digest = p.vector
                  WHERE p.article = ? AND p.space = ? ORDER BY p.row"""
-        found = [values for article in articles for values in self._db.execute(sql, (article, space))]
+        found = [values for article in articles for values in db.execute(sql, (article, space))]
         vectors = np.frombuffer(b"".join(values[2] for values in found), np.float16)
         return Rows(
             np.array([values[0] for values in found], np.int64),
@@ -388,6 +418,46 @@ class Catalogue:
         found += [f"a row of {table} refers to nothing" for table, *_ in self._db.execute("PRAGMA foreign_key_check")]
         return found
 
+    # ------------------------------------------------------------------ damage
+
+    def look(self, table: Table, after: Key | None, most: int) -> Slice:
+        """Look whether the next rows of a table fit their checksums; see `checksums.look`."""
+        return look(self._db, table, after, most)
+
+    def using(self, vector: bytes) -> list[Found]:
+        """Return the passages in force, or being made, whose vector is kept by this digest."""
+        sql = """SELECT p.row, p.article, p.start, p.end, p.sentences FROM passages p
+                 JOIN newest n ON n.row = p.article WHERE p.vector = ?"""
+        return [_found(values) for values in self._db.execute(sql, (vector,))]
+
+    def owners(self, passage: int, space: int) -> set[int]:
+        """Return the articles in force, by row, to which a damaged passage of a space may belong.
+
+        Passages of one article have been given rows in order, so its neighbours tell where it does not itself.
+        """
+        sql = """SELECT article FROM passages WHERE row BETWEEN ?1 - 1 AND ?1 + 1
+                 AND article IN (SELECT row FROM newest) AND (space = ?2 OR row = ?1)"""
+        return {article for (article,) in self._db.execute(sql, (passage, space))}
+
+    def is_in_force(self, article: int) -> bool:
+        """Say whether an article, given by row, is the one of its id that is in force."""
+        return self._db.execute("SELECT 1 FROM newest WHERE row = ?", (article,)).fetchone() is not None
+
+    def file_of_row(self, article: int) -> str | None:
+        """Return the path of the file that an article, given by row, came from, or None."""
+        sql = "SELECT path FROM files WHERE row = (SELECT file FROM articles WHERE row = ?)"
+        found = self._db.execute(sql, (article,)).fetchone()
+        return None if found is None else str(found[0])
+
+    def damaged(self) -> list[str]:
+        """Return what is wrong with articles that could not be mended."""
+        return [said for (said,) in self._db.execute("SELECT said FROM damaged ORDER BY article")]
+
+    def fact(self, name: str) -> str | None:
+        """Return what is recorded under a name of the whole catalogue."""
+        found = self._db.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
+        return None if found is None else str(found[0])
+
     # ------------------------------------------------------------------ writing
 
     @contextmanager
@@ -396,23 +466,30 @@ class Catalogue:
         db = self._db
         db.execute("BEGIN IMMEDIATE")
         try:
+            self.must_be_current()  # others may have written for a while
             writer = Writer(db)
             yield writer
             writer.settle()
+            self.must_be_current()
             db.execute("COMMIT")
         except BaseException:
             if db.in_transaction:
                 db.execute("ROLLBACK")
             raise
+        self.must_be_current()  # else it lies where nobody will find it
 
     @contextmanager
     def reading(self) -> Iterator[None]:
-        """Make all reads within see one and the same state."""
-        self._db.execute("BEGIN")
+        """Make all reads within see one and the same state; within another, that of the other."""
+        db = self._db
+        if db.in_transaction:
+            yield
+            return
+        db.execute("BEGIN")
         try:
             yield
         finally:
-            self._db.execute("COMMIT")
+            db.execute("COMMIT")
 
     def compact(self) -> None:
         """Give the file's unused space back to the disk; searches go on meanwhile."""
@@ -429,9 +506,19 @@ class Catalogue:
         return file.is_file() and is_catalogue(file)
 
     @classmethod
-    def restored(cls, file: Path, path: Path) -> "Catalogue":
-        """Put what a copy holds in the place of the catalogue at `path`, and open it; see `copies.restore`."""
-        restore(file, path)
+    def restored(cls, file: Path, path: Path, prepare: "Callable[[Catalogue], None]" = lambda _: None) -> "Catalogue":
+        """Put what a copy holds in the place of the catalogue at `path`, and open it; see `copies`.
+
+        What there was stays, untouched, until the copy has been proven and `prepare` has done with it what is to be
+        done before.
+        """
+        with proven(file, path) as part:
+            beside = cls(part)
+            try:
+                prepare(beside)
+            finally:
+                beside.close()
+            put_in_place(part, path)
         return cls(path)
 
     # ------------------------------------------------------------------ inside
@@ -439,8 +526,20 @@ class Catalogue:
     @property
     def _db(self) -> Connection:
         connection: Connection | None = getattr(self._threads, "connection", None)
+        if connection is not None and connection.in_transaction:
+            return connection  # which was looked at when that began
+        self.must_be_current()
         if connection is None:
-            connection = self._threads.connection = connect(self.path)
+            connection = self._threads.connection = self._connected()
+        return connection
+
+    def _connected(self) -> Connection:
+        before, _ = identity(self.path)
+        connection = connect(self.path)
+        if self._opened is None:
+            connection.execute("SELECT 1 FROM sqlite_schema").fetchone()  # which opens the log
+            self._opened, self._first = (before, identity(self.path)[1]), connection
+        self.must_be_current()
         return connection
 
     def _one(self, sql: str) -> int:

@@ -1,11 +1,18 @@
 """Copies: a whole catalogue in one file, taken while it is in use, and put back."""
 
 import os
+import shutil
 import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from searchsvc.catalogue.database import APPLICATION, Connection, connect, migrate, naming
+from searchsvc.catalogue.proving import be_careful, prove, prove_rows, seconds_for, within_time
 from searchsvc.errors import BadInput, DamagedCatalogue, Unwritable
+
+PAGES = 4_096  # copied between two looks at the clock
 
 
 def copy(db: Connection, file: Path) -> None:
@@ -28,24 +35,33 @@ def copy(db: Connection, file: Path) -> None:
         _clear(part)
 
 
-def restore(file: Path, path: Path) -> None:
-    """Put what a copy holds in the place of the catalogue at `path`, all of it or nothing.
+@contextmanager
+def proven(file: Path, path: Path) -> Iterator[Path]:
+    """Give a file beside the catalogue at `path`, of this version, that holds what a copy holds; it goes at the end.
 
-    The copy is checked first. Whoever has the old catalogue open goes on with the new one, unless the old one was
-    damaged. Raises BadInput for a file that is no catalogue, DamagedCatalogue for one that is damaged.
+    The copy is believed in nothing that was not looked at (see `proving`). Raises BadInput for a file that is no
+    catalogue, DamagedCatalogue for one that is damaged or holds what no catalogue does, ModelMismatch for a newer one.
     """
     if not file.is_file() or not is_catalogue(file):
         raise BadInput(f"{file} is no backup of searchsvc", "searchsvc backup FILE makes one")
     part = path.with_name(f".{path.name}.part")
     _clear(part)
     try:
-        _checked_copy(file, part)
-        if not _pour(part, path):
-            for end in ("-wal", "-shm"):
-                path.with_name(path.name + end).unlink(missing_ok=True)
-            part.replace(path)
+        _prove_copy(file, part)
+        yield part
     finally:
         _clear(part)
+
+
+def put_in_place(part: Path, path: Path) -> None:
+    """Put what a proven file holds in the place of the catalogue at `path`, in one step: a kill leaves one of the two.
+
+    Whoever has the old catalogue open goes on with the new one, unless the old one was damaged.
+    """
+    if not _pour(part, path):
+        for end in ("-wal", "-shm"):
+            path.with_name(path.name + end).unlink(missing_ok=True)
+        part.replace(path)
 
 
 def _clear(part: Path) -> None:
@@ -77,21 +93,29 @@ def _sync(file: Path) -> None:
         os.fsync(stream.fileno())
 
 
-def _checked_copy(file: Path, part: Path) -> None:
+def _prove_copy(file: Path, part: Path) -> None:
     """Make a copy of this version, with a lineage of its own: what followed the old catalogue must not follow it."""
+    size = file.stat().st_size
+    free = shutil.disk_usage(part.parent).free
+    if size > free:
+        said = f"the index in {part.parent} cannot be written: {file} has {size:,} bytes, and {free:,} are free"
+        raise Unwritable(said, "make room on the disk")
     source = sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True, factory=Connection)
     source.path = file
-    target = connect(part)
+    target = connect(part, create=True)
     try:
         try:
-            with naming(source):
-                source.backup(target)
-            migrate(target, create=False)
-            sound = target.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-        except DamagedCatalogue:
-            sound = False
-        if not sound:
-            raise DamagedCatalogue(f"the backup {file} is damaged", "take an older one")
+            _copy_pages(source, target, seconds_for(size))
+            be_careful(target)
+            with within_time(target, size, file):
+                fault = prove(target)
+                if fault is None:
+                    migrate(target, create=False)
+                    fault = prove_rows(target)
+        except DamagedCatalogue as damage:
+            fault = damage.message.partition(": ")[2] or damage.message
+        if fault is not None:
+            raise DamagedCatalogue(f"the backup {file} is damaged or no backup: {fault}", "take an older one")
         target.execute("UPDATE facts SET value = hex(randomblob(8)) WHERE name = 'lineage'")
         target.execute("PRAGMA journal_mode = DELETE")  # so that it is one file
     finally:
@@ -99,12 +123,23 @@ def _checked_copy(file: Path, part: Path) -> None:
         target.close()
 
 
+def _copy_pages(source: Connection, target: Connection, seconds: float) -> None:
+    end = time.monotonic() + seconds
+
+    def look_at_the_clock(_: int, left: int, pages: int) -> None:
+        if time.monotonic() > end:
+            raise DamagedCatalogue(f"copying: {left:,} of {pages:,} pages were left after {seconds:,.0f} seconds")
+
+    with naming(source):
+        source.backup(target, pages=PAGES, progress=look_at_the_clock)
+
+
 def _pour(part: Path, path: Path) -> bool:
     """Copy into the catalogue that is there, for those who have it open; return whether there is one that is sound."""
-    if not path.exists():
-        return False
-    source = connect(part, journal="DELETE")
+    source = connect(part, journal="DELETE")  # one file again, should anyone have had it open
     try:
+        if not path.exists():
+            return False
         target = connect(path)
         try:
             with naming(target):

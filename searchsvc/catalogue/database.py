@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from searchsvc.catalogue.checksums import checksum
 from searchsvc.catalogue.origins import ORIGINS, attribute
 from searchsvc.errors import Busy, DamagedCatalogue, ModelMismatch, Unwritable
 
@@ -225,32 +226,82 @@ MIGRATIONS = (
     ) STRICT, WITHOUT ROWID;
     ALTER TABLE jobs ADD COLUMN owner TEXT;
     """,
+    # Each row of what matters carries a checksum (see `checksums`); NULL until an older row is looked at.
+    """
+    ALTER TABLE articles ADD COLUMN checksum INTEGER;
+    ALTER TABLE passages ADD COLUMN checksum INTEGER;
+    ALTER TABLE vectors ADD COLUMN checksum INTEGER;
+    CREATE TABLE damaged (          -- articles that could not be mended
+        article INTEGER PRIMARY KEY REFERENCES articles (row) ON DELETE CASCADE,
+        said TEXT NOT NULL          -- what is wrong, and what to do
+    ) STRICT;
+    """,
 )
 SIDES = ("wal", "shm", "journal")  # what SQLite keeps beside a file
 APPLICATION = 0x5EA7C45C  # in the file's header: this is a catalogue of searchsvc
 
 
-def connect(path: Path, journal: str = "WAL") -> "Connection":
-    """Open a catalogue's file, for one thread."""
-    fixed = _is_fixed(path)
-    place = f"{path.resolve().as_uri()}?mode=ro&immutable=1" if fixed else str(path)
+Identity = tuple[tuple[int, int] | None, tuple[int, int] | None]
+
+
+def connect(path: Path, journal: str = "WAL", *, create: bool = False) -> "Connection":
+    """Open a catalogue's file, for one thread; where there is none, only with `create` is one made."""
+    fixed = _how_fixed(path)
+    place = f"{path.resolve().as_uri()}?mode={fixed or ('rwc' if create else 'rw')}"
     try:
-        connection = sqlite3.connect(place, isolation_level=None, timeout=PATIENCE, factory=Connection, uri=fixed)
+        connection = sqlite3.connect(place, isolation_level=None, timeout=PATIENCE, factory=Connection, uri=True)
     except sqlite3.DatabaseError as error:
         raise _named(error, path) from error
     connection.path = path
+    connection.text_factory = _text
+    connection.create_function("row_checksum", -1, checksum, deterministic=True)
     if fixed:
+        connection.execute("PRAGMA locking_mode = EXCLUSIVE")  # of nothing: it keeps SQLite from making a -shm file
         return connection
     limit = f"journal_size_limit = {LOG_BYTES}"
-    for pragma in (f"journal_mode = {journal}", "synchronous = FULL", "foreign_keys = ON", limit):
+    for pragma in (
+        f"journal_mode = {journal}",
+        "synchronous = FULL",
+        "foreign_keys = ON",
+        "trusted_schema = OFF",
+        limit,
+    ):
         connection.execute(f"PRAGMA {pragma}")
     return connection
 
 
-def _is_fixed(path: Path) -> bool:
-    """Say whether a catalogue lies where nothing can be written, and is complete without a write-ahead log."""
-    log = path.with_name(f"{path.name}-wal")
-    return path.is_file() and not os.access(path.parent, os.W_OK) and not (log.exists() and log.stat().st_size)
+def _text(data: bytes) -> str:
+    """Return a text as it is recorded; one that a flipped bit has made no UTF-8 stops nobody who reads it."""
+    return data.decode(errors="replace")
+
+
+def identity(path: Path) -> Identity:
+    """Return device and inode of a catalogue's file and of its write-ahead log; None for one that is not there.
+
+    Whoever has both open may go on writing to them when they are deleted or moved away, and nobody will find it.
+    """
+    return _identity(os.fspath(path)), _identity(f"{os.fspath(path)}-wal")
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)  # noqa: PTH116  every read comes through here, and a Path costs as much again
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _how_fixed(path: Path) -> str | None:
+    """Return how to open a catalogue where nothing can be written; None where SQLite can do as it always does.
+
+    It can, even there, where the file lies by which those who use a log agree (-shm). Without one, nobody does.
+    """
+    if not path.is_file() or os.access(path.parent, os.W_OK):
+        return None
+    log, agreed = (path.with_name(f"{path.name}-{end}") for end in ("wal", "shm"))
+    if not (log.exists() and log.stat().st_size):
+        return "ro&immutable=1"
+    return None if agreed.exists() else "ro&vfs=unix-none"
 
 
 def make(path: Path) -> None:
@@ -259,7 +310,7 @@ def make(path: Path) -> None:
     # What lies there is of one who was killed, or of a catalogue that was deleted: SQLite would take it for this one's.
     for file in (part, *(one.with_name(f"{one.name}-{end}") for one in (part, path) for end in SIDES)):
         file.unlink(missing_ok=True)
-    db = connect(part, journal="DELETE")
+    db = connect(part, journal="DELETE", create=True)
     try:
         migrate(db, create=True)
         db.execute("PRAGMA journal_mode = WAL")
@@ -283,11 +334,8 @@ def migrate(db: "Connection", *, create: bool) -> None:
             )
         if version == 0 and not create:
             raise DamagedCatalogue(f"the catalogue {db.path} is empty", _way_back(db.path))
-        for number, script in enumerate(MIGRATIONS[version:], version + 1):
-            for statement in re.sub("--.*", "", script).split(";"):
-                db.execute(statement)
-            if script is ORIGINS:
-                attribute(db)
+        for number in range(version + 1, len(MIGRATIONS) + 1):
+            apply(db, number)
             db.execute(f"PRAGMA user_version = {number}")
         db.execute(f"PRAGMA application_id = {APPLICATION}")
         db.execute("COMMIT")
@@ -295,6 +343,15 @@ def migrate(db: "Connection", *, create: bool) -> None:
         if db.in_transaction:
             db.execute("ROLLBACK")
         db.execute("PRAGMA foreign_keys = ON")
+
+
+def apply(db: "Connection", number: int) -> None:
+    """Bring a catalogue from the version before to this one."""
+    script = MIGRATIONS[number - 1]
+    for statement in re.sub("--.*", "", script).split(";"):
+        db.execute(statement)
+    if script is ORIGINS:
+        attribute(db)
 
 
 def _version(db: "Connection") -> int:

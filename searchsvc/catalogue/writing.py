@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from searchsvc.catalogue import blocks, parts, stories
+from searchsvc.catalogue.checksums import ARTICLE, Key, Table, checksum, fill
 from searchsvc.catalogue.database import Connection
 from searchsvc.catalogue.records import Entry, FeedState, Job, Part, Seen, Space, to_microseconds
 from searchsvc.junk import Held
@@ -62,13 +63,13 @@ class Writer:
             self._log(row, "removed")
             self._release(row)
         published = None if entry.published is None else to_microseconds(entry.published)
+        values = (entry.id, entry.key, entry.title, entry.text, entry.url, entry.source, entry.author, published,
+                  entry.published_from, entry.language, version, since, digest, given, entry.origin)  # fmt: skip
         cursor = self._db.execute(
-            """INSERT INTO articles (id, key, title, text, url, source, author, published, published_from, language,
-                   version, since, digest, given, file, origin)
-               VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
-            (entry.id, entry.key, entry.title, entry.text, entry.url, entry.source, entry.author, published,
-             entry.published_from, entry.language, version, since, digest, given, file, entry.origin),
-        )  # fmt: skip
+            f"""INSERT INTO articles ({", ".join(ARTICLE)}, file, checksum)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+            (*values, file, checksum(*values)),
+        )
         article: int = cursor.lastrowid  # type: ignore[assignment]
         self.add_passages(article, space, passages)
         if file is not None:
@@ -81,7 +82,9 @@ class Writer:
 
     def rename(self, ident: str, other: str) -> None:
         """Give an article, with all its versions, another id, which no article may have."""
-        self._db.execute("UPDATE articles SET id = ? WHERE id = ?", (other, ident))
+        sql = "UPDATE articles SET id = ?, checksum = NULL WHERE id = ? RETURNING row"
+        rows = [row for (row,) in self._db.execute(sql, (other, ident)).fetchall()]
+        fill(self._db, "articles", rows)
 
     def recut(self, article: int, space: int, passages: Sequence[Cut]) -> None:
         """Give an article, by row, other passages, cut without what is junk now.
@@ -89,7 +92,7 @@ class Writer:
         Its rows are never changed, so it gets another row, of the same version, and passages in no other space.
         """
         columns = """id, key, title, text, url, source, author, published, published_from, language, version, since,
-                     digest, given, file, origin"""
+                     digest, given, origin, file, checksum"""
         self._db.execute("UPDATE articles SET until = ? WHERE row = ?", (self._at, article))
         sql = f"INSERT INTO articles ({columns}) SELECT {columns} FROM articles WHERE row = ?"
         row: int = self._db.execute(sql, (article,)).lastrowid  # type: ignore[assignment]
@@ -115,18 +118,21 @@ class Writer:
         self._touched.update(one.number for one in found)
 
     def _release(self, article: int) -> None:
+        self._db.execute("DELETE FROM damaged WHERE article = ?", (article,))
         self._touched.update(blocks.release(self._db, article))
         stories.leave(self._db, article)
         self._cut.pop(article, None)
 
     def add_passages(self, article: int, space: int, passages: Iterable[Cut]) -> None:
         """Add an article's passages in a space."""
+        rows = (
+            (article, space, one.start, one.end, np.array(one.sentences, "<i4").tobytes(), vector)
+            for one, vector in passages
+        )
         self._db.executemany(
-            "INSERT INTO passages (article, space, start, end, sentences, vector) VALUES (?, ?, ?, ?, ?, ?)",
-            (
-                (article, space, one.start, one.end, np.array(one.sentences, "<i4").tobytes(), vector)
-                for one, vector in passages
-            ),
+            """INSERT INTO passages (article, space, start, end, sentences, vector, checksum)
+               VALUES (?, ?, ?, ?, ?, ?, ?)""",
+            ((*row, checksum(*row)) for row in rows),
         )
 
     def add_vectors(
@@ -140,7 +146,10 @@ class Writer:
             (digest, vector.astype("<f2").tobytes(), sentences.get(digest, none).tobytes())
             for digest, vector in vectors
         )
-        self._db.executemany("INSERT OR IGNORE INTO vectors VALUES (?, ?, ?)", rows)
+        self._db.executemany(
+            "INSERT OR IGNORE INTO vectors (digest, vector, sentences, checksum) VALUES (?, ?, ?, ?)",
+            ((*row, checksum(*row)) for row in rows),
+        )
 
     def remove(self, ident: str) -> bool:
         """Take an article out, with all its versions; return whether it was there."""
@@ -271,6 +280,55 @@ class Writer:
         """Put a space in force instead of the one that is."""
         self._db.execute("UPDATE spaces SET state = 'ended', at = ? WHERE state = 'serving'", (self._at,))
         self._db.execute("UPDATE spaces SET state = 'serving', at = ? WHERE row = ?", (self._at, space))
+
+    # ------------------------------------------------------------------ damage
+
+    def fill(self, table: Table, keys: Iterable[Key]) -> None:
+        """Give rows of an older version, by key, the checksum of what they say now."""
+        fill(self._db, table, keys)
+
+    def reread(self, article: int) -> None:
+        """Let the file of an article, by row, be read again, and the article be recorded again as that gives it."""
+        sql = "UPDATE files SET size = NULL, digest = NULL WHERE row = (SELECT file FROM articles WHERE row = ?)"
+        self._db.execute(sql, (article,))
+        self._db.execute("UPDATE articles SET digest = x'', given = NULL WHERE row = ?", (article,))
+
+    def drop_replaced(self, article: int) -> None:
+        """Forget an article, by row, that is not in force."""
+        self._drop_passages("article = ?", article)
+        self._db.execute("DELETE FROM articles WHERE row = ? AND until IS NOT NULL", (article,))
+
+    def take_out(self, article: int) -> None:
+        """Take an article out, by row alone: its id may be no one's."""
+        self._db.execute("UPDATE articles SET until = ? WHERE row = ?", (self._at, article))
+        self._log(article, "removed")
+        self._release(article)
+
+    def drop_passages(self, passages: Iterable[int]) -> None:
+        """Forget passages, by row."""
+        self._db.executemany("DELETE FROM passages WHERE row = ?", ((row,) for row in passages))
+
+    def renew_vectors(
+        self, vectors: Mapping[bytes, NDArray[np.float16]], sentences: Mapping[bytes, NDArray[np.int8]]
+    ) -> None:
+        """Put vectors, and those of the sentences within, in the place of those that are kept by these digests."""
+        rows = [(digest, one.astype("<f2").tobytes(), sentences[digest].tobytes()) for digest, one in vectors.items()]
+        sql = "UPDATE vectors SET vector = ?2, sentences = ?3, checksum = ?4 WHERE digest = ?1"
+        self._db.executemany(sql, ((*row, checksum(*row)) for row in rows))
+
+    def note_damaged(self, said: Mapping[int, str], *, all_looked_at: bool) -> None:
+        """Record what is wrong with articles, by row, that could not be mended."""
+        if all_looked_at:
+            self._db.execute("DELETE FROM damaged")
+        self._db.executemany("INSERT OR REPLACE INTO damaged SELECT row, ? FROM articles WHERE row = ?",
+                             ((why, row) for row, why in said.items()))  # fmt: skip
+
+    def set_fact(self, name: str, value: str | None) -> None:
+        """Record something of the whole catalogue under a name; None forgets it."""
+        if value is None:
+            self._db.execute("DELETE FROM facts WHERE name = ?", (name,))
+        else:
+            self._db.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, value))
 
     # ------------------------------------------------------------------ upkeep
 

@@ -271,6 +271,7 @@ class State(TypedDict):
     reranker: str | None
     health: Literal["ok", "failing"]
     parts: list[FailingPart]
+    damaged: list[str]
 
 
 class Fault(TypedDict):

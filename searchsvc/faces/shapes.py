@@ -339,6 +339,7 @@ class State(BaseModel):
     parts: list[FailingPart] = Field(
         description="What is failing, in any process at work on the index, the first to fail first."
     )
+    damaged: list[str] = Field(description="What is known to be damaged or lost, and could not be mended.")
 
 
 class Fault(BaseModel):

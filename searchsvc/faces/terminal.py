@@ -370,3 +370,5 @@ def show_status(console: Console, status: Status) -> None:
         put(console, said, lead=Text(("" if number else "failing").ljust(12), "dim"), indent=12)
     if len(status.parts) > MOST_PROBLEMS:
         put(console, Text(f"and {len(status.parts) - MOST_PROBLEMS:,} more; --json lists all"), indent=12)
+    for damage in status.damaged:
+        put(console, Text(line(damage, LONGEST_WHERE), "bold red"), lead=Text("damaged".ljust(12), "dim"), indent=12)

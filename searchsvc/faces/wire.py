@@ -213,6 +213,7 @@ def status_out(status: Status) -> Json:
         "oldest": moment(status.oldest),
         "newest": moment(status.newest),
         "sources": [{"source": name, "articles": count} for name, count in status.sources],
+        "damaged": list(status.damaged),
         "health": "failing" if status.parts else "ok",
         "parts": [part_out(part) for part in status.parts],
     }

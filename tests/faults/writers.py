@@ -65,7 +65,8 @@ PLACES: tuple[tuple[Any, str, Callable[..., str]], ...] = (
     (shutil, "rmtree", lambda file, **_: f"rmtree {plain(file)}"),
     (os, "fsync", lambda _: "fsync"),
 )
-NO_PLACES = {"SELECT", "PRAGMA journal_mode", "PRAGMA synchronous", "PRAGMA foreign_keys", "PRAGMA user_version",
+NO_PLACES = {"SELECT", "PRAGMA journal_mode", "PRAGMA synchronous", "PRAGMA foreign_keys", "PRAGMA trusted_schema",
+             "PRAGMA user_version",
              "PRAGMA freelist_count", "PRAGMA page_count", "PRAGMA page_size"}  # fmt: skip
 
 

@@ -138,11 +138,35 @@ class LocalEngine:
         except DamagedIndex:
             return 0
 
+    @staticmethod
+    def lost(folder: Path, catalogue: Catalogue) -> str | None:
+        """Return what a catalogue has lost, by what the files in a folder say that they followed; None if nothing."""
+        try:
+            generation, stamp = Lexical.last_in(folder)
+        except DamagedIndex:
+            return None
+        lineage, _, at = stamp.partition(" ")
+        if lineage != catalogue.lineage() or stamp == catalogue.stamp(generation) or not generation:
+            return None
+        now = catalogue.generation()
+        many = f"up to {generation - now:,} changes" if generation > now else "changes"
+        return (
+            f"the catalogue ends at change {now:,}, the search index had reached {generation:,} (made {at}): "
+            f"{many} may be lost; index the sources again, then searchsvc rebuild ends this notice"
+        )
+
+    def reopen(self) -> None:
+        """Let the next snapshot open all files again, and look at their checksums."""
+        with self._lock:
+            self._forget()
+
     def check(self, catalogue: Catalogue) -> list[str]:
         """Return what differs between the files and the catalogue; raises DamagedIndex where they cannot be read."""
-        with self._lock:
-            self._forget()  # so that the checksums are looked at again
-        snapshot = self.snapshot(catalogue)
+        self.reopen()
+        return self.compare(catalogue, self.snapshot(catalogue))
+
+    def compare(self, catalogue: Catalogue, snapshot: LocalSnapshot) -> list[str]:
+        """Return what differs between a snapshot and the catalogue."""
         behind = catalogue.generation() - snapshot.generation
         if behind:
             return [f"the index is {behind:,} changes behind the catalogue"]

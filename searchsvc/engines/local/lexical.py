@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from searchsvc.catalogue import Catalogue, Space, to_microseconds
 from searchsvc.engines import Candidates, Filter
 from searchsvc.engines.local import ledger
+from searchsvc.engines.local.shown import Shown, is_read_only
 from searchsvc.errors import DamagedIndex, Unwritable
 from searchsvc.sources import label
 from searchsvc.words import analyzer, composed, spelling, spelt
@@ -40,6 +41,7 @@ class Lexical:
     """The tantivy index that is in force in a folder."""
 
     _read: tuple[bytes, dict[str, Any]] | None = None
+    _shown: Shown | None = None
 
     def __init__(self, folder: Path) -> None:
         """Open the index; raises DamagedIndex when what is there cannot be used."""
@@ -49,7 +51,8 @@ class Lexical:
         self._home = folder / str(self._facts()["folder"])
         try:
             _check(self._home, self._facts())
-            self._index = tantivy.Index.open(str(self._home))
+            self._shown = Shown(self._home) if is_read_only(self._home) else None
+            self._index = tantivy.Index.open(str(self._shown.folder if self._shown else self._home))
         except (OSError, ValueError) as error:
             raise DamagedIndex(f"the lexical index cannot be read: {error}") from error
         self._register()
@@ -103,6 +106,12 @@ class Lexical:
         """Return the number of the last change that is searchable, opening nothing; raises DamagedIndex."""
         return int(ledger.read(folder / LEDGER, FORMAT)["generation"])
 
+    @staticmethod
+    def last_in(folder: Path) -> tuple[int, str]:
+        """Return the number of the last change that is searchable, and its stamp; raises DamagedIndex."""
+        facts = ledger.read(folder / LEDGER, FORMAT)
+        return int(facts["generation"]), str(facts["stamp"])
+
     def apply(self, catalogue: Catalogue, space: Space) -> None:
         """Take over what the catalogue has committed since."""
         done, upto = self.generation, catalogue.generation()
@@ -113,6 +122,8 @@ class Lexical:
     def searcher(self) -> "LexicalSnapshot":
         """Return the newest committed state; raises DamagedIndex when it cannot be opened."""
         try:
+            if self._shown:
+                self._shown.refresh()
             self._index.reload()
             return LexicalSnapshot(self._index.searcher(), self._index.schema)
         except (OSError, ValueError) as error:
