@@ -62,10 +62,9 @@ def _fold(entry: Entry, told: Told, catalogue: Catalogue, writer: Writer) -> Non
     members = [entry.row, *joined.values()]
     known = {told(row).origin for row in copies}
     beside = catalogue.origins_beside(copies[0], MOST_PARTED) if len(joined) == 1 else {}
-    strange = [
-        row for origin, row in beside.items() if origin not in known
-    ]  # of which this may be no copy: see `parted`
-    mixed = any(likeness(mine, told(row)) is not Likeness.COPIES for row in strange)
+    # Whoever is a copy of a stranger's text alone may be none of what that is a copy of: see `parted`.
+    others = [row for origin, row in beside.items() if origin not in known]
+    mixed = any(likeness(mine, told(row)) is not Likeness.COPIES for row in others)
     if len(joined) > 1 or mixed or not kept_apart.isdisjoint(joined):
         members += [copy for row in joined.values() for copy in catalogue.copies(row)][:MOST_PARTED]
         members = list(dict.fromkeys(members))
