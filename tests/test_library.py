@@ -519,6 +519,7 @@ def test_status_tells_what_there_is(stocked: Library) -> None:
         "unused_bytes": 0,
         "moving_to": None,
         "reranker": None,
+        "parts": (),
     }
     assert {type(status[name]) for name in ("articles", "passages", "generation", "pending", "bytes_on_disk")} == {int}
 
