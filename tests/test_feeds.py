@@ -465,7 +465,7 @@ def test_an_entry_that_meets_what_nobody_foresaw_costs_itself_alone_until_it_cha
     site.page("/feed", rss(SUMMARY, WHOLE), "application/rss+xml", ETag='"1"')
     fetcher, digests = Faulty(private=True, pause=0), dict[str, bytes]()
     fetcher.at = f"{site.url}/river"
-    poll = Poll(f"{site.url}/feed", FeedState(), digests.get, fetcher, LIMIT, now=NOW)
+    poll = Poll(f"{site.url}/feed", FeedState(), digests.get, fetcher, READERS, LIMIT, now=NOW)
     first, second = poll
     assert (first.article, first.problems) == (
         None,
@@ -474,13 +474,13 @@ def test_an_entry_that_meets_what_nobody_foresaw_costs_itself_alone_until_it_cha
     assert second.article is not None
     assert poll.state == FeedState(etag='"1"', next_at=SOON)
     digests |= {one.key: one.digest for one in (first, second)}
-    assert list(Poll(f"{site.url}/feed", FeedState(), digests.get, fetcher, LIMIT, now=NOW)) == []
+    assert list(Poll(f"{site.url}/feed", FeedState(), digests.get, fetcher, READERS, LIMIT, now=NOW)) == []
 
 
 def test_a_feed_that_meets_what_nobody_foresaw_has_failed_and_is_left_alone_for_a_while(site: Site) -> None:
     fetcher = Faulty(private=True, pause=0)
     fetcher.at = f"{site.url}/feed"
-    poll = Poll(f"{site.url}/feed", FeedState(), lambda _: None, fetcher, LIMIT, now=NOW)
+    poll = Poll(f"{site.url}/feed", FeedState(), lambda _: None, fetcher, READERS, LIMIT, now=NOW)
     with pytest.raises(Unreadable, match=r"^cannot be read: an unexpected AssertionError$"):
         list(poll)
     assert poll.state == FeedState(failures=1, next_at=SOON)

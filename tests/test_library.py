@@ -520,6 +520,7 @@ def test_status_tells_what_there_is(stocked: Library) -> None:
         "moving_to": None,
         "reranker": None,
         "damaged": (),
+        "parts": (),
     }
     assert {type(status[name]) for name in ("articles", "passages", "generation", "pending", "bytes_on_disk")} == {int}
 
