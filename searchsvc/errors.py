@@ -11,6 +11,7 @@
     ├── DamagedIndex            a derived index cannot be trusted           (rebuilt, never served)
     ├── ModelMismatch           the index was made with other settings      (exit 1, HTTP 503)
     ├── ModelFailed             the model cannot be loaded or compiled      (exit 1, HTTP 503)
+    ├── TooLittleMemory         what is needed does not fit into memory     (exit 1, HTTP 503)
     └── Unserved                a server cannot be reached, or refuses      (raised by a Client alone)
 
 A test holds this drawing to the classes.
@@ -71,6 +72,10 @@ class ModelMismatch(SearchsvcError):
 
 class ModelFailed(SearchsvcError):
     """The model cannot be loaded or compiled."""
+
+
+class TooLittleMemory(SearchsvcError):
+    """What is needed does not fit into memory."""
 
 
 class Unserved(SearchsvcError):

@@ -27,10 +27,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from searchsvc.errors import ModelFailed
+from searchsvc.memory import MEGABYTE, must_have
 
 Model = TypeVar("Model")
 
 STREAMS = 8
+# Bytes of address space that OpenVINO takes to run a model beside four times the model itself, the first and any other
+# one; and that torch takes to compile one, in a process of its own, with the memory for that (measured with the bundled
+# model, of 90 MB, on two cores: 504 MB in all to run it; 2,045 MB, and 955 MB of memory, to compile it).
+RUN, RUN_AGAIN, COMPILE = 150 * MEGABYTE, 60 * MEGABYTE, 1_500 * MEGABYTE
+COMPILE_MEMORY = 500 * MEGABYTE
 MULTIPLE = 8  # lengths are rounded up to this, so that few shapes are ever seen
 # Who infers first in this process holds this. OpenVINO's Python side sets itself up at the first inference, in a way
 # that hangs for ever where two threads come to it at once (2026.4.1: four times in ten with eight threads).
@@ -76,6 +82,7 @@ def load(
     if device == "cuda" or (device == "auto" and _has_cuda()):
         return kind.original("cuda")
     folder = folder_of(where, cache, kind.form)
+    _must_fit(name, where, folder)
     if not _is_complete(folder):
         announce(f"Preparing the model {name} for this machine (once; about half a minute)…")
         _build(kind, where, folder)
@@ -89,6 +96,21 @@ def load(
         shutil.rmtree(folder, ignore_errors=True)
         _build(kind, where, folder)
         return kind.compiled(folder)
+
+
+def _must_fit(name: str, where: Path | str, folder: Path) -> None:
+    """Raise TooLittleMemory where a model, compiled already or not, does not fit: nothing else would hear of it."""
+    if _is_complete(folder):
+        size = _size_of(folder)
+        space = RUN if "openvino" not in sys.modules else RUN_AGAIN
+        must_have(f"load the model {name}", space + 4 * size, 2 * size)
+    else:
+        size = _size_of(where) if isinstance(where, Path) else 0
+        must_have(f"prepare the model {name}", COMPILE + 6 * size, COMPILE_MEMORY + 5 * size, apart=True)
+
+
+def _size_of(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
 def folder_of(where: Path | str, cache: Path, form: str) -> Path:

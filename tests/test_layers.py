@@ -12,6 +12,7 @@ ROOT = Path(searchsvc.__file__).parent
 # Each module may import those above it, and none below. Modules in one row do not know each other.
 LAYERS = [
     ["errors"],
+    ["memory"],
     [
         "settings",
         "articles",

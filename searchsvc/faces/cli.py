@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 
 from searchsvc.errors import BadInput, NoIndex, SearchsvcError
 from searchsvc.faces.arguments import parser
+from searchsvc.memory import must_start
 from searchsvc.settings import Settings
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def run(argv: Sequence[str]) -> int:
             chosen["hostnames"] = ",".join(chosen["hostnames"])
         settings = replace(Settings.from_environment(), **chosen)
         settings = replace(settings, model=_text(settings.model), rerank=_text(settings.rerank))
+        must_start()
         code = COMMANDS[given.command](Call(given, settings))
         sys.stdout.flush()
     except BrokenPipeError:

@@ -27,6 +27,7 @@ from searchsvc.errors import (
     NoIndex,
     NotFound,
     SearchsvcError,
+    TooLittleMemory,
     Unreadable,
     Unwritable,
 )
@@ -64,6 +65,7 @@ KINDS: dict[type[SearchsvcError], tuple[int, str]] = {
     DamagedIndex: (503, "damaged_index"),
     ModelMismatch: (503, "model_mismatch"),
     ModelFailed: (503, "model_failed"),
+    TooLittleMemory: (503, "too_little_memory"),
 }
 CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: "too_large", 429: "too_many"}
 

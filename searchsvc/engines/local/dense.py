@@ -8,6 +8,8 @@ The files are never changed: a newer pair is written beside them and named in de
 committed since is read from there and held in memory, so a new article costs what it weighs and not a new file.
 """
 
+import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,12 +23,14 @@ from searchsvc.embedding import Vectors
 from searchsvc.engines.local import ledger
 from searchsvc.engines.local.columns import COLUMNS, Columns, columns_of
 from searchsvc.errors import DamagedIndex, Unwritable
+from searchsvc.memory import must_have
 
 FORMAT = 2
 LEDGER = "dense.json"
 BATCH = 500  # articles read at a time
 FRESH_MOST = 5_000  # passages held in memory at least, before a new file is worth writing
 FRESH_SHARE = 0.1
+FAISS, FAISS_A_CORE = 370_000_000, 50_000_000  # bytes of address space that its import takes (on two cores: 469 MB)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +91,22 @@ def _part(index: Any, columns: Columns) -> Part:
     return Part(index, columns, np.ascontiguousarray(columns["article"]))
 
 
+def _faiss() -> Any:
+    """Return FAISS, whose import ends the process where its linear algebra is refused memory."""
+    if "faiss" not in sys.modules:
+        must_have("load FAISS", FAISS + (os.cpu_count() or 1) * FAISS_A_CORE, 0)
+    import faiss
+
+    return faiss
+
+
 def _new(dimension: int) -> Any:
     """Return an empty index.
 
     Exact over float16 while it fits: 4 ms for 106,000 passages on one core. Millions will want a coarser index
     with a refining step here; nothing outside this module looks inside.
     """
-    import faiss
-
+    faiss = _faiss()
     return faiss.IndexScalarQuantizer(dimension, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
 
 
@@ -113,11 +125,12 @@ def read_articles(catalogue: Catalogue, articles: list[int], space: Space) -> tu
 
 def write(folder: Path, catalogue: Catalogue, space: Space) -> None:
     """Write the whole catalogue as a new pair of files and put it in force; then remove the old ones."""
-    import faiss
-
+    faiss = _faiss()
     with catalogue.reading():
         generation = catalogue.generation()
         added, _ = catalogue.changes(0, generation)
+        size = catalogue.passage_count(added, space.row) * (2 * space.dimension + COLUMNS.itemsize)
+        must_have("make the dense index", 2 * size, 2 * size)  # FAISS's list grows by doubling
         index = _new(space.dimension)
         columns = [np.empty(0, COLUMNS)]
         for start in range(0, len(added), BATCH):
@@ -156,16 +169,18 @@ def write(folder: Path, catalogue: Catalogue, space: Space) -> None:
 
 def opened(folder: Path, space: Space) -> Mapped:
     """Return what is in force, mapped; raises DamagedIndex unless it is all there and right."""
-    import faiss
-
     facts = ledger.read(folder / LEDGER, FORMAT)
     if facts["fingerprint"] != space.fingerprint:
         raise DamagedIndex("the dense index was made with another model")
     try:
+        sizes = {kind: (folder / facts[kind]["name"]).stat().st_size for kind in ("vectors", "columns")}
+        # The vectors are mapped, and can be let go of; the columns are read.
+        must_have("open the dense index", sum(sizes.values()), 2 * sizes["columns"])
         for kind in ("vectors", "columns"):
             if ledger.checksum(folder / facts[kind]["name"]) != facts[kind]["checksum"]:
                 raise DamagedIndex(f"{facts[kind]['name']} has changed since it was written")
         columns = np.load(folder / facts["columns"]["name"], allow_pickle=False)
+        faiss = _faiss()
         index = faiss.read_index(str(folder / facts["vectors"]["name"]), faiss.IO_FLAG_MMAP_IFC)
     except (OSError, ValueError, RuntimeError) as error:
         raise DamagedIndex(f"the dense index cannot be read: {error}") from error
