@@ -171,7 +171,9 @@ def test_plain_output_is_wrapped_and_has_neither_escape_codes_nor_trailing_space
 
 
 def test_explain_says_why_in_words(printed):
-    assert "Why: its meaning is the question's 1st nearest (cosine 0.77)" in " ".join(printed.stdout.split())
+    # A processor that computes in bfloat16 gives another last figure than one that does not.
+    said = " ".join(printed.stdout.split())
+    assert re.search(r"Why: its meaning is the question's 1st nearest \(cosine 0\.7[78]\) and adds 0\.3[67];", said)
 
 
 def test_the_last_line_counts_articles_and_says_the_day(printed):
@@ -195,7 +197,7 @@ def test_what_is_known_of_an_article_stands_under_its_title(built):
 def test_a_search_without_an_index_builds_it_from_the_seeds(building):
     folder, done = building
     assert done.returncode == 0
-    assert re.match(r"1 article added, \d passages in ", done.stderr)
+    assert re.search(r"^1 article added, \d passages in ", done.stderr, re.MULTILINE)
     assert (folder / "index" / "catalogue.sqlite3").is_file()
 
 
@@ -321,15 +323,15 @@ def test_a_terminal_gets_a_bar_that_is_gone_when_indexing_ends(tmp_path):
     near, far = pty.openpty()
     told = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "80", "TERM": "xterm"}
     command = [sys.executable, "-m", "searchsvc", "index"]
-    done = subprocess.run(
-        command, cwd=tmp_path, env=told, stdout=subprocess.PIPE, stderr=far, text=True, check=False, timeout=300
-    )
-    os.close(far)
-    shown = b""
-    while block := _read(near):
-        shown += block
-    os.close(near)
-    assert re.match(r"1 article added, \d passages in ", done.stdout)
+    with subprocess.Popen(command, cwd=tmp_path, env=told, stdout=subprocess.PIPE, stderr=far, text=True) as indexing:
+        os.close(far)
+        shown = b""
+        while block := _read(near):  # all the while: a terminal that nobody reads is full after a few seconds
+            shown += block
+        os.close(near)
+        assert indexing.stdout is not None
+        printed = indexing.stdout.read()
+    assert re.match(r"1 article added, \d passages in ", printed)
     assert re.search(r"1 of 1 file, \d passages", shown.decode())
     assert shown.endswith(b"\x1b[2K")
 
@@ -583,4 +585,6 @@ def test_the_version_is_that_of_the_project(tmp_path):
 
 def test_every_setting_is_an_option(tmp_path):
     told = "".join(run(command, "--help", cwd=tmp_path).stdout for command in ("index", "serve"))
-    assert not [one.name for one in fields(Settings) if f"--{one.name.replace('_', '-')} " not in told]
+    options = {one.name: f"--{one.name.replace('_', '-')} " for one in fields(Settings)}
+    options["hostnames"] = "--hostname "  # repeatable, each time one
+    assert not [name for name, option in options.items() if option not in told]

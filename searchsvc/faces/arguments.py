@@ -77,7 +77,7 @@ def parser() -> Parser:
     about = "answer a question in sentences that are all quoted, each with its citation, as Markdown"
     _add_question(command("brief", about, "rerank"), "quoted", 12)
 
-    reading = ("passage_tokens", "article_bytes", "private_networks")
+    reading = ("passage_tokens", "article_bytes", "reading_seconds", "private_networks")
     index = command("index", "bring the index in step with files, folders and feeds", *reading)
     _add_sources(index)
     index.add_argument(
