@@ -58,9 +58,8 @@ class Connection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop all clocks."""
         super().connection_lost(exc)
-        for clock in (self._head_clock, self._answer_clock):
-            if clock is not None:
-                clock.cancel()
+        self._stop_head_clock()
+        self._stop_answer_clock()
 
     # ------------------------------------------------------------------ reading
 
@@ -177,6 +176,12 @@ class Connection(HttpToolsProtocol):
             held -= one.transport.get_write_buffer_size()
             one.transport.abort()
 
+    def resume_writing(self) -> None:
+        """Stop the clock of what was taken; the next part of the answer has its own."""
+        super().resume_writing()
+        self._stop_answer_clock()
+        self._watch_answer()
+
     def timeout_keep_alive_handler(self) -> None:
         """Close a connection on which nothing was asked for long."""
         super().timeout_keep_alive_handler()
@@ -188,6 +193,11 @@ class Connection(HttpToolsProtocol):
         if self._answer_clock is None and left and (self.flow.write_paused or self.transport.is_closing()):
             self._left = left
             self._answer_clock = self.loop.call_later(self._limits.answer_seconds, self._look_at_answer)
+
+    def _stop_answer_clock(self) -> None:
+        if self._answer_clock is not None:
+            self._answer_clock.cancel()
+            self._answer_clock = None
 
     def _look_at_answer(self) -> None:
         self._answer_clock = None

@@ -32,6 +32,7 @@ from searchsvc.settings import Settings
 log = logging.getLogger("searchsvc")
 
 HUNG = 60.0  # seconds without an answer: a process that loads the model on a busy machine is not dead
+SENT_AHEAD = 128 * 1024  # bytes of an answer that the system takes before its client does; Linux doubles this
 
 LOGGING: dict[str, Any] = {
     "version": 1,
@@ -189,4 +190,6 @@ def _listen(host: str, port: int) -> tuple[socket.socket, str]:
     # asyncio sets this only on sockets that name their protocol; without it every answer waits 40 ms for the client's
     # acknowledgement of its own headers. Accepted connections inherit it.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    # Else the system holds megabytes for each client that is slow, and `connections` does not see that it takes any.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SENT_AHEAD)
     return listener, f"http://{named}:{listener.getsockname()[1]}"
