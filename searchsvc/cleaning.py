@@ -27,9 +27,12 @@ QUOTES = "\"'“”‘’«»‹›„‚「」『』"
 LIST_ITEM = re.compile(r"(?:[-–—*•·▪◦‣>#]|\(?(?:\d{1,3}|[a-zA-Z]|[ivxIVX]{1,4})[.)])\s")
 NUMBER = re.compile(r"\d[\d.,:/–-]*")
 SCORE = re.compile(r"\d\s*[-–:]\s*\d")
+GAP = re.compile(r"[\s.!?…:;|–—\-”’\"')\]]*")
+OPENING = re.compile(f"[{re.escape(QUOTES)}(\\[]*")
 
 LONGEST_LONE_LINE = 100  # characters
 LONGEST_TITLE = 300  # characters
+LONGEST_REPEATED = 4 * LONGEST_TITLE  # characters of a line that says the title again, with whatever stands around it
 DERIVED_TITLE = 100
 
 
@@ -91,34 +94,43 @@ def _blocks(text: str) -> Iterator[str]:
 
 
 def _without_title(title: str, blocks: list[str]) -> list[str]:
-    """Drop a title that is said again at the top: as blocks or lines of its own, or glued to the first sentence."""
+    """Drop a title that is said again at the top: as blocks or lines of its own, or glued to the first sentence.
+
+    It may be said so any number of times; what was dropped is never copied or looked at again.
+    """
     letters = _letters(title)
-    while letters and blocks:
-        first, _, rest = blocks[0].partition("\n")
-        if _letters(first) == letters:
-            blocks = [rest, *blocks[1:]] if rest else blocks[1:]
-        elif (cut := _after_glued_title(title, letters, blocks[0])) is not None:
-            blocks = [blocks[0][cut:], *blocks[1:]]
+    number = at = 0  # the article begins in this block, there
+    while letters and number < len(blocks):
+        block = blocks[number]
+        line_end = block.find("\n", at, at + LONGEST_REPEATED)
+        if line_end < 0 and len(block) - at <= LONGEST_REPEATED:
+            line_end = len(block)
+        if line_end >= 0 and _letters(block[at:line_end]) == letters:
+            at = line_end + 1
+        elif (cut := _after_glued_title(title, letters, block, at)) is not None:
+            at = cut
         else:
             break
-    return blocks
+        if at >= len(block):
+            number, at = number + 1, 0
+    return [blocks[number][at:], *blocks[number + 1 :]] if number < len(blocks) else []
 
 
 def _letters(text: str) -> str:
     return "".join(c for c in unicodedata.normalize("NFKC", text).casefold() if c.isalnum())
 
 
-def _after_glued_title(title: str, letters: str, block: str) -> int | None:
-    """Return where the article begins behind its own title, or None where the block does not begin with it.
+def _after_glued_title(title: str, letters: str, block: str, at: int) -> int | None:
+    """Return where the article begins behind its own title, or None where the title does not stand at `at`.
 
     A first sentence may rightly begin with the words of the title, so a short title counts only when it is glued
     (`…ukraineAhead of…`) or set off by punctuation; what follows must begin like a sentence in any case.
     """
     if len(letters) < 12 or len(title.split()) < 3:
         return None
-    spelt = end = 0
-    for end, character in enumerate(block, 1):  # noqa: B007
-        plain = _letters(character)
+    spelt, end = 0, at
+    for end in range(at + 1, len(block) + 1):
+        plain = _letters(block[end - 1])
         if not letters.startswith(plain, spelt):
             return None
         spelt += len(plain)
@@ -126,10 +138,9 @@ def _after_glued_title(title: str, letters: str, block: str) -> int | None:
             break
     else:
         return None
-    rest = block[end:]
-    begin = re.match(r"[\s.!?…:;|–—\-”’\"')\]]*", rest)
-    gap = begin.group() if begin else ""
-    follows = rest[len(gap) :].lstrip(QUOTES + "([")[:1]
+    gap = GAP.match(block, end)[0]  # type: ignore[index]  # which may be empty, but is always there
+    opening = OPENING.match(block, end + len(gap)).end()  # type: ignore[union-attr]
+    follows = block[opening : opening + 1]
     if not follows.isalnum() or follows.islower():
         return None
     apart = gap.strip() or "\n" in gap

@@ -6,7 +6,7 @@ out about equally long, since a leftover of a few words makes a poor vector and 
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,9 @@ Span = tuple[int, int]
 
 LONGEST_TITLE_TOKENS = 64
 MOST_CHARACTERS = 30  # a token: to the tokenizer, a word that goes on and on is one unknown token
+# Sentences are looked for in so many characters at once, since the time grows with the square. What has none in as many
+# is no prose, and is cut into pieces of 150 characters, no more than a passage has tokens, out of 1,000 at once.
+LONGEST_PARAGRAPH, PIECE, PIECES = 10_000, 150, 1_000
 OVERHANG = 1.25  # how far past an even share a passage may go to end with its paragraph
 
 
@@ -66,7 +69,7 @@ class Splitter:
             sentences: list[_Sentence] = []
             for (a, b, last), count in zip(spans, counts, strict=True):
                 if count <= budget and b - a <= MOST_CHARACTERS * budget:
-                    sentences.append(_Sentence(a, b, count, last))
+                    sentences.append(_Sentence(a, b, max(count, (b - a) // MOST_CHARACTERS), last))
                 else:
                     sentences.extend(self._pieces(cleaned.text, a, b, last, budget))
             passages.extend(_packed(sentences, budget))
@@ -93,22 +96,59 @@ class Splitter:
 
 def _sentences(text: str, start: int, end: int, language: str) -> Iterator[tuple[int, int, bool]]:
     """Yield (start, end, ends its paragraph) of each sentence between two offsets, without outer white space."""
-    from sentencex import segment
-
     paragraph = start
     while paragraph < end:
         stop = text.find("\n\n", paragraph, end)
         stop = end if stop < 0 else stop
-        spans: list[Span] = []
-        position = paragraph
-        for piece in segment(language, text[paragraph:stop]):
-            if stripped := piece.strip():
-                begin = position + piece.index(stripped)
-                spans.append((begin, begin + len(stripped)))
-            position += len(piece)
+        spans = list(_segmented(text, paragraph, stop, language))
         for number, (a, b) in enumerate(spans, 1):
             yield a, b, number == len(spans)
         paragraph = stop + 2
+
+
+def _segmented(text: str, start: int, end: int, language: str) -> Iterator[Span]:
+    """Yield the sentences of a paragraph, which is looked at window by window where it is long."""
+    from sentencex import segment
+
+    while start < end:
+        stop = _window_end(text, start, end, LONGEST_PARAGRAPH)
+        spans = list(_placed(segment(language, text[start:stop]), start))
+        if stop == end:
+            yield from spans
+        elif len(spans) > 1:
+            stop = spans.pop()[0]  # it may go on behind the window
+            yield from spans
+        else:
+            yield from _cut(text, start, stop)
+        start = stop
+
+
+def _cut(text: str, start: int, end: int) -> Iterator[Span]:
+    """Yield short pieces of what holds no sentence."""
+    from semantic_text_splitter import TextSplitter
+
+    splitter = TextSplitter(PIECE, trim=False)
+    while start < end:
+        stop = _window_end(text, start, end, PIECES)
+        yield from _placed(splitter.chunks(text[start:stop]), start)
+        start = stop
+
+
+def _placed(pieces: Iterable[str], position: int) -> Iterator[Span]:
+    """Yield where pieces of a text stand that follow each other from a position on, without outer white space."""
+    for piece in pieces:
+        if stripped := piece.strip():
+            begin = position + piece.index(stripped)
+            yield begin, begin + len(stripped)
+        position += len(piece)
+
+
+def _window_end(text: str, start: int, end: int, longest: int) -> int:
+    """Return where a window that begins at `start` ends: behind a space in its second half, if there is one."""
+    if end - start <= longest:
+        return end
+    space = max(text.rfind(mark, start + longest // 2, start + longest) for mark in " \n\t")
+    return space + 1 if space >= 0 else start + longest
 
 
 def _packed(sentences: Sequence[_Sentence], budget: int) -> Iterator[Passage]:

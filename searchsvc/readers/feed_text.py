@@ -18,12 +18,17 @@ def plain_text(html: str) -> str:
     from lxml import etree  # type: ignore[import-untyped]
 
     tree = etree.HTML(html.replace("\0", "").encode(errors="replace"), etree.HTMLParser(encoding="utf-8"))
-    if tree is None:
-        return ""
+    return "" if tree is None else text_of(tree)
+
+
+def text_of(tree: Any, left_out: frozenset[str] = frozenset()) -> str:
+    """Return an element of HTML as plain paragraphs between blank lines, without those inside it of these tags."""
+    from lxml import etree
+
     parts: list[str] = []
     walk = etree.iterwalk(tree, events=("start", "end", "comment", "pi"))
     for event, element in walk:
-        shown = event == "start" and element.tag not in _NEVER_TEXT
+        shown = event == "start" and element.tag not in _NEVER_TEXT and element.tag not in left_out
         if event == "start" and not shown:
             walk.skip_subtree()
         if event in {"start", "end"}:

@@ -3,7 +3,9 @@
 import logging
 import re
 from collections.abc import Iterator
+from copy import deepcopy
 from datetime import datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +13,23 @@ from searchsvc.articles import Article, Problem, site_of
 from searchsvc.dates import parse_published
 from searchsvc.errors import Unreadable
 from searchsvc.readers.encoding import declared, decode
+from searchsvc.readers.feed_text import text_of
 from searchsvc.readers.fields import language_code
 from searchsvc.readers.packing import whole
 
 _DECLARED = re.compile(rb"""<(?:meta|\?xml)\b[^>]{0,200}?(?:charset|encoding)\s*=\s*["']?\s*([\w.:-]{2,40})""", re.I)
-_XML = re.compile(r"\s*<\?xml[^>]{0,200}\?>")
+_XML = re.compile(r"<\?xml[^>]{0,200}\?>")
 _HEAD = 4_096
 _JSON_DATE = re.compile(r'"datePublished"\s*:\s*"([^"\\]{8,40})"')
 # What is left of a page without an article: "Home", or a line of the footer.
 _SHORTEST = 40
 _NEVER_ARTICLE = "//nav | //footer | //aside | //*[@role='navigation']"
+# The time that trafilatura takes grows with the square of these. Even the pages of live blogs have fewer.
+_MOST_ELEMENTS = 15_000  # of a page
+_MOST_SIBLINGS = 4_000  # elements that stand within one
+_MOST_META = 500  # elements in the head of a page that has too many
+_MOST_DATES = 50  # on which a page may say that it was published, since to read one may take milliseconds
+_BESIDE = frozenset({"head", "nav", "footer", "aside"})
 _BLOCKS = frozenset({"p", "head", "quote", "code", "list", "item", "table", "row"})
 
 
@@ -31,11 +40,13 @@ def read_html(path: Path, key: str, limit: int) -> Iterator[Article | Problem]:
 
 def article_on(page: str, where: str, key: str) -> Iterator[Article | Problem]:
     """Yield the one article on a page that is in memory; raises `Unreadable` where there is none."""
-    tree, found = _extracted(_XML.sub("", page, count=1))
+    tree, found, everything = _extracted(_XML.sub("", page, count=1))
     title = " ".join((found.title or "").split())
-    text = _text(found.body, title)
+    text = _text(found.body, title) if everything is None else everything
     if len(text) < _SHORTEST:
         raise Unreadable("no article text found in the page")
+    if everything is not None:
+        yield Problem(where, "has more elements than an article; all that the page says was taken for it", lost=False)
     published: datetime | None = None
     known_from: str | None = None
     try:
@@ -77,8 +88,11 @@ def decode_page(data: bytes, charset: str = "") -> str:
     return decode(data)
 
 
-def _extracted(page: str) -> tuple[Any, Any]:
-    """Return the page as a tree and what trafilatura found in it; both are untyped there."""
+def _extracted(page: str) -> tuple[Any, Any, str | None]:
+    """Return the page as a tree and what trafilatura found in it; both are untyped there.
+
+    Where the page has too many elements, that is only what its head says, and comes with all of the page's text.
+    """
     import trafilatura
     from lxml.etree import LxmlError  # type: ignore[import-untyped]
 
@@ -87,6 +101,8 @@ def _extracted(page: str) -> tuple[Any, Any]:
         logging.getLogger(name).addHandler(logging.NullHandler())
     try:
         tree = trafilatura.load_html(page)
+        if tree is not None and _is_crowded(tree):
+            return tree, trafilatura.extract_metadata(_head_of(tree), extensive=False), text_of(tree, _BESIDE)
         found = tree is not None and trafilatura.bare_extraction(
             tree,
             include_comments=False,
@@ -102,7 +118,23 @@ def _extracted(page: str) -> tuple[Any, Any]:
         raise Unreadable(f"the page cannot be taken apart ({type(fault).__name__})") from fault
     if not found:
         raise Unreadable("no article text found in the page")
-    return tree, found
+    return tree, found, None
+
+
+def _is_crowded(tree: Any) -> bool:
+    """Say whether a page has so many elements that an article could not be looked for among them."""
+    return any(
+        number > _MOST_ELEMENTS or len(element) > _MOST_SIBLINGS for number, element in enumerate(tree.iter(), 1)
+    )
+
+
+def _head_of(tree: Any) -> Any:
+    """Return a page that has what the head of another one says about it, and nothing else."""
+    from lxml.html import document_fromstring  # type: ignore[import-untyped]
+
+    page = document_fromstring("<html><head></head><body></body></html>")
+    page.head.extend(deepcopy(one) for one in islice(tree.iterfind("head/*"), _MOST_META) if not len(one))
+    return page
 
 
 def _published(tree: Any, day: str | None) -> tuple[datetime | None, str | None]:
@@ -114,7 +146,7 @@ def _published(tree: Any, day: str | None) -> tuple[datetime | None, str | None]
     for script in tree.iter("script"):
         if script.get("type") == "application/ld+json":
             said += _JSON_DATE.findall(script.text or "")
-    for text in said:
+    for text in said[:_MOST_DATES]:
         try:
             moment = parse_published(text)
         except ValueError:

@@ -1,5 +1,6 @@
 """Markdown: prose without its marks. Front matter, where there is any, is a record like all others."""
 
+import re
 from collections.abc import Iterator
 from html import unescape
 from pathlib import Path
@@ -13,9 +14,15 @@ from searchsvc.readers.packing import whole
 from searchsvc.readers.text import headline_and_rest
 
 if TYPE_CHECKING:
+    from markdown_it.rules_core import StateCore
     from markdown_it.token import Token
 
 _DEEPEST = 100  # as far as quotes and lists inside one another are read
+_LONGEST_FRONT = 16_000  # characters of front matter, of which YAML reads 50 a millisecond
+# For each bracket, all is looked at up to where it is closed, or else to the paragraph's end. So many characters take
+# less than a second; the labels of 100,000 links have fewer.
+_MOST_LOOKED_AT = 10_000_000
+_BRACKET = re.compile(r"[][()]")
 
 
 def read_markdown(path: Path, key: str, limit: int) -> Iterator[Article | Problem]:
@@ -26,7 +33,11 @@ def read_markdown(path: Path, key: str, limit: int) -> Iterator[Article | Proble
         fields = _fields(front)
     except Unreadable as fault:
         yield Problem(str(path), fault.message, lost=False)
-    headline, text = plain(prose)
+    page = _page(prose)
+    if page.unread:
+        reason = f"paragraphs with too many open brackets were taken as they stand ({page.unread})"
+        yield Problem(str(path), reason, lost=False)
+    headline, text = page.headline, page.text
     given = next((fields[name] for name in TITLE if fields.get(name)), None)
     if given is not None and headline is not None and headline != given:
         text = f"{headline}\n\n{text}"
@@ -42,29 +53,57 @@ def plain(markdown: str) -> tuple[str | None, str]:
 
     The headline is a heading of the first level, or any heading that comes before all else.
     """
+    page = _page(markdown)
+    return page.headline, page.text
+
+
+def _page(markdown: str) -> "_Page":
     from markdown_it import MarkdownIt
 
+    page = _Page()
     parser = MarkdownIt("commonmark", {"maxNesting": _DEEPEST}).enable("table")
+    parser.core.ruler.at("inline", page.read_inline)
     try:
-        page = _Page()
         for token in parser.parse(markdown):
             page.add(token)
     except RecursionError as fault:
         raise Unreadable("is nested too deeply") from fault
-    return page.headline, "".join(page.parts).strip()
+    return page
 
 
 class _Page:
-    """Plain text as it grows, block by block."""
+    """Plain text as it grows, block by block; `unread` counts the blocks whose marks would take too long to read."""
 
     def __init__(self) -> None:
         self.parts: list[str] = []
         self.headline: str | None = None
+        self.unread = 0
+        self._left = _MOST_LOOKED_AT
         self._heading = ""
         self._lists = 0
         self._marker = ""
         self._cells: list[str] | None = None
         self._tight = False
+
+    @property
+    def text(self) -> str:
+        """All but the headline."""
+        return "".join(self.parts).strip()
+
+    def read_inline(self, state: "StateCore") -> None:
+        """Read the marks within blocks, as markdown-it's own rule of this name does, as long as there is time."""
+        from markdown_it.token import Token
+
+        for token in state.tokens:
+            if token.type == "inline":
+                token.children = []
+                cost = _looked_at(token.content)
+                if cost <= self._left:
+                    self._left -= cost
+                    state.md.inline.parse(token.content, state.md, state.env, token.children)
+                else:
+                    self.unread += 1
+                    token.children.append(Token("text", "", 0, content=token.content))
 
     def add(self, token: "Token") -> None:
         match token.type:
@@ -112,6 +151,20 @@ class _Page:
         self.parts.append(self._marker + words)
         self._marker = ""
         self._tight = rows or self._lists > 0
+
+
+def _looked_at(content: str) -> int:
+    """Return how many characters are looked at for the brackets in a block, if all of them could be links."""
+    cost, opened = 0, dict[str, list[int]]({")": [], "]": []})
+    for found in _BRACKET.finditer(content):
+        match found[0]:
+            case "[":
+                opened["]"].append(found.start())
+            case "(" if content[found.start() - 1 : found.start()] == "]":
+                opened[")"].append(found.start())
+            case closing if opened.get(closing):
+                cost += found.start() - opened[closing].pop()
+    return cost + sum(len(content) - start for starts in opened.values() for start in starts)
 
 
 def _words(inline: "list[Token]") -> str:
@@ -166,6 +219,8 @@ def _front_and_prose(markdown: str) -> tuple[str, str]:
 def _fields(front: str) -> dict[str, object]:
     import yaml
 
+    if len(front) > _LONGEST_FRONT:
+        raise Unreadable(f"the front matter has more than {_LONGEST_FRONT:,} characters; left out")
     try:
         # BaseLoader makes strings of everything, so that the headline 1984 stays one and no date is guessed.
         loaded = yaml.load(front, Loader=yaml.BaseLoader)  # noqa: S506

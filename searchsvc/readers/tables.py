@@ -13,6 +13,8 @@ from searchsvc.readers.fields import TEXT, from_record
 from searchsvc.readers.packing import too_large
 from searchsvc.readers.records import text_lines
 
+_NEVER_CLOSED = "a quotation mark is never closed"
+
 _field_size = Lock()
 
 
@@ -64,7 +66,9 @@ class _Rows:
     """Rows out of lines; `began` is the line on which the last one began.
 
     A quotation mark that is never closed would swallow the rest of the file: such a row is given up, its
-    lines but the first are read again, and `astray` says that they may be part of it still.
+    lines but the first are read again, and `astray` says that they may be part of it still. Where each of these opens
+    a quotation mark as well, it is not read to the end once more: all lines up to `_open_until` stood within one, so
+    that a row which goes on past its first line there goes on as the row did that was given up, for `_open_because`.
     """
 
     source: Iterator[str | Unreadable]
@@ -74,6 +78,8 @@ class _Rows:
     _number: int = 0
     _size: int = 0
     _delimiter: str = ""
+    _open_until: int = 0
+    _open_because: str = ""
     _pulled: list[str | Unreadable] = field(default_factory=list)
     _again: deque[str | Unreadable] = field(default_factory=deque)
 
@@ -94,14 +100,14 @@ class _Rows:
                     return next(csv.reader(self._fed(), delimiter=self._delimiter, strict=True), None)
                 finally:
                     csv.field_size_limit(before)
-        except Unreadable:
+        except Unreadable as fault:
             if self._size > self.limit:
-                self._give_up()
+                self._give_up(fault.message)
             raise
         except csv.Error as fault:
             if "unexpected end of data" in str(fault):
-                self._give_up()
-                raise Unreadable("a quotation mark is never closed") from fault
+                self._give_up(_NEVER_CLOSED)
+                raise Unreadable(_NEVER_CLOSED) from fault
             return self._bare(columns, fault)
 
     def _bare(self, columns: int, fault: csv.Error) -> list[str]:
@@ -119,6 +125,9 @@ class _Rows:
             if self._size > self.limit:
                 raise too_large(self.limit)
             yield line + "\n"
+            if self._number < self._open_until:
+                self.astray = True
+                raise Unreadable(self._open_because)
 
     def _line(self) -> str | None:
         line = self._again.popleft() if self._again else next(self.source, None)
@@ -130,7 +139,8 @@ class _Rows:
             raise line
         return line
 
-    def _give_up(self) -> None:
+    def _give_up(self, reason: str) -> None:
+        self._open_until, self._open_because = self._number, reason
         self._put_back(1)
         self.astray = True
 
