@@ -5,6 +5,8 @@ import re
 import shutil
 import sys
 import tomllib
+from collections.abc import Mapping
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 
@@ -36,12 +38,17 @@ def imported_by(folder: Path) -> dict[str, set[str]]:
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             for name in names:
                 found.setdefault(name.partition(".")[0], set()).add(file.relative_to(folder).as_posix())
-    ours = {"searchsvc", "conftest", *(path.stem for path in folder.rglob("*.py"))}
+    ours = {"searchsvc", "tests", "conftest", *(path.stem for path in folder.rglob("*.py"))}
     return {name: files for name, files in found.items() if name not in sys.stdlib_module_names | ours}
 
 
 def packages_of(module: str) -> set[str]:
-    return {normalized(name) for name in metadata.packages_distributions().get(module, [module])}
+    return {normalized(name) for name in installed().get(module, [module])}
+
+
+@cache
+def installed() -> Mapping[str, list[str]]:
+    return metadata.packages_distributions()
 
 
 def test_every_import_is_declared():
