@@ -97,7 +97,13 @@ def parser() -> Parser:
         "a name by which it is called besides this machine's own, such as news.example.org behind a proxy; repeatable"
     )
     serve.add_argument(
-        "--hostname", action="append", dest="hostnames", default=argparse.SUPPRESS, metavar="NAME", help=about
+        "--hostname",
+        "--hostnames",
+        action="append",
+        dest="hostnames",
+        default=argparse.SUPPRESS,
+        metavar="NAME",
+        help=about,
     )
     command("mcp", "answer chat tools over MCP, on standard input and output", "rerank")
     judge = command("eval", "judge the ranking on questions whose answers are known", "rerank")
