@@ -58,6 +58,8 @@ from searchsvc.faces.wire import article_out, job_out, report_out, results_out, 
 from searchsvc.library import Library
 from searchsvc.readers.fields import from_record
 
+LOADED = 10.0  # seconds that a server that closes waits for a model that is being loaded
+
 # ---------------------------------------------------------------------- the application
 
 
@@ -85,11 +87,14 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        for name, run in (("warming", warming.run), ("jobs", jobs.end_left)):
-            threading.Thread(target=run, name=name, daemon=True).start()
+        loading = threading.Thread(target=warming.run, name="warming", daemon=True)
+        for thread in (loading, threading.Thread(target=jobs.end_left, name="jobs", daemon=True)):
+            thread.start()
         async with mcp.session_manager.run():
             yield
         warming.closing.set()
+        # A model that is being loaded while Python ends would abort the process.
+        await run_in_threadpool(loading.join, LOADED)
 
     app = FastAPI(
         title="searchsvc",
