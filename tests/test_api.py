@@ -791,7 +791,7 @@ def test_errors_have_the_codes_that_their_drawing_says() -> None:
     from searchsvc import errors
 
     drawn = dict(re.findall(r"── (\w+) .*HTTP (\d+)\)", errors.__doc__ or ""))
-    assert len(drawn) == 8
+    assert len(drawn) == 9
     assert {kind.__name__: str(status) for kind, (status, _) in KINDS.items()}.items() >= drawn.items()
     assert set(KINDS) == set(errors.SearchsvcError.__subclasses__()) - {errors.Unserved}
     assert [code for _, code in KINDS.values()] == [kind.code for kind in KINDS]
