@@ -53,8 +53,18 @@ def hasty() -> ReaderProcesses:
     return ReaderProcesses(2, memory_for(LIMIT))
 
 
+_OTHERS: set[int] = set()
+
+
+@pytest.fixture(autouse=True)
+def _only_those_of_this_test() -> None:
+    """Leave out the processes of libraries that tests before this one opened."""
+    _OTHERS.clear()
+    _OTHERS.update(readers_of(os.getpid()))
+
+
 def readers_of(owner: int) -> list[int]:
-    """Return the reader processes that a process has."""
+    """Return the reader processes that a process has, and that were not there before this test."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -63,7 +73,7 @@ def readers_of(owner: int) -> list[int]:
                 found.append(int(folder.name))
         except OSError:
             continue  # gone meanwhile
-    return found
+    return [one for one in found if one not in _OTHERS]
 
 
 def only_reader(owner: int = os.getpid()) -> int:
