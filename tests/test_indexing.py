@@ -1059,4 +1059,4 @@ def test_no_field_is_longer_than_an_answer_has_room_for(desk: Desk) -> None:
     assert counted(desk.files()) == {"changed": 1, "unchanged": 1, "embedded": 1}
     direct = Article("d", "", "It rained.", url=f"https://www.post.example/{long}", language=long)
     assert counted(desk.articles(direct)) == {"added": 1, "embedded": 1}
-    assert (desk.entry("d").source, desk.entry("d").url, desk.entry("d").language) == ("post.example", None, "en")
+    assert (desk.entry("d").source, desk.entry("d").url, desk.entry("d").language) == ("post.example", None, None)

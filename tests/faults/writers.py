@@ -46,11 +46,12 @@ from searchsvc.drafting import Drafter
 from searchsvc.engines.local import dense, ledger, lexical
 from searchsvc.errors import SearchsvcError
 from searchsvc.faces import cli, terminal, wire
+from searchsvc.readers import process
 
 IMPORTED = (cli, copies, faiss, filelock, tantivy, terminal, wire)
 
 PLACES: tuple[tuple[Any, str, Callable[..., str]], ...] = (
-    (indexing, "read", lambda *_: "read a file"),
+    (process.ReaderProcesses, "read", lambda *_: "read a file"),
     (conftest.BagOfWords, "passages", lambda *_: "embed"),
     (db.Connection, "execute", lambda _, sql, *__: " ".join(re.findall("[A-Z_a-z]+", sql)[: 1 + sql.startswith("P")])),
     (db.Connection, "executemany", lambda *_: "INSERT"),
