@@ -22,6 +22,7 @@ MOST_CHARACTERS = 30  # a token: to the tokenizer, a word that goes on and on is
 # Sentences are looked for in so many characters at once, since the time grows with the square. What has none in as many
 # is no prose, and is cut into pieces of 150 characters, no more than a passage has tokens, out of 1,000 at once.
 LONGEST_PARAGRAPH, PIECE, PIECES = 10_000, 150, 1_000
+LONGEST_SENTENCE = 8  # passages that it fills; so is what fills more. News has none that fills three
 OVERHANG = 1.25  # how far past an even share a passage may go to end with its paragraph
 
 
@@ -66,6 +67,9 @@ class Splitter:
         for start, end in cleaned.stretches:
             spans = list(_sentences(cleaned.text, start, end, language or "en"))
             counts = self._count([cleaned.text[a:b] for a, b, _ in spans])
+            if max(counts, default=0) > LONGEST_SENTENCE * budget:
+                spans = list(_without_endless(cleaned.text, zip(spans, counts, strict=True), LONGEST_SENTENCE * budget))
+                counts = self._count([cleaned.text[a:b] for a, b, _ in spans])
             sentences: list[_Sentence] = []
             for (a, b, last), count in zip(spans, counts, strict=True):
                 if count <= budget and b - a <= MOST_CHARACTERS * budget:
@@ -121,6 +125,15 @@ def _segmented(text: str, start: int, end: int, language: str) -> Iterator[Span]
         else:
             yield from _cut(text, start, stop)
         start = stop
+
+
+def _without_endless(
+    text: str, sentences: Iterable[tuple[tuple[int, int, bool], int]], most: int
+) -> Iterator[tuple[int, int, bool]]:
+    """Yield sentences, given with their tokens; in pieces where they have more than `most`."""
+    for (start, end, last), tokens in sentences:
+        for a, b in [(start, end)] if tokens <= most else _cut(text, start, end):
+            yield a, b, last and b == end
 
 
 def _cut(text: str, start: int, end: int) -> Iterator[Span]:

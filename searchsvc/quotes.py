@@ -36,10 +36,11 @@ GRAM = 3  # characters in a run; what is like a quote shares most of its runs, i
 STEPS = 4  # windows begin so many times within the length of a quote, but for short ones
 SHORTEST_STEP = 16  # characters
 LONGEST_WORD = 40  # characters
-WHOLE = 20_000  # characters of a text, up to which it is a window itself; most articles are shorter
-SHORT = 64  # characters of a quote, up to which rapidfuzz is linear, so that any text is a window
-WINDOWS = 4  # most windows of a longer one
-MOST_CELLS = 20_000_000  # square characters of the quote for all windows: 20 for the longest one, 800 for a sentence
+SHORT = 64  # characters of a quote, up to which rapidfuzz is linear, so that any text is a window itself
+WINDOWS = 4  # most windows of a text that is none
+# A cell is a character of the quote for one of a window. Where everything repeats, a million take 20 ms.
+WHOLE_CELLS = 4_000_000  # up to which a text is a window itself: 20,000 characters for a sentence of 200
+MOST_CELLS = 100_000_000  # of all windows together
 MOST_TEXT = 10_000_000  # characters of all texts together: ten times what fifty long articles have
 SLICE = 1 << 16  # characters of a text whose runs are looked up at a time: bounds memory
 
@@ -152,7 +153,7 @@ def _windows(wanted: str, texts: Sequence[str]) -> Iterator[tuple[int, list[tupl
     They are those that share most of the quote's runs of letters, of which one counts for more the rarer it is.
     """
     step = max(SHORTEST_STEP, len(wanted) // STEPS)
-    whole = WHOLE if len(wanted) > SHORT else MOST_TEXT
+    whole = WHOLE_CELLS // len(wanted) if len(wanted) > SHORT else MOST_TEXT
     runs = np.unique(_runs(wanted))
     shared = [_shared(runs, text) for text in texts]
     frequencies = sum((np.bincount(one, minlength=len(runs) + 1) for one in shared), np.zeros(len(runs) + 1, np.int64))
@@ -172,7 +173,8 @@ def _windows(wanted: str, texts: Sequence[str]) -> Iterator[tuple[int, list[tupl
             found.append((float(sums[at]), number, *window))
             sums[max(0, at - STEPS + 1) : at + STEPS] = 0
     found.sort(key=lambda window: (-window[0], *window[1:]))
-    kept = sorted(window[1:] for window in found[: MOST_CELLS // len(wanted) ** 2])
+    cells = np.cumsum([len(wanted) * (end - start) for _, _, start, end in found])
+    kept = sorted(window[1:] for window in found[: max(1, int(np.searchsorted(cells, MOST_CELLS, "right")))])
     for number, some in groupby(kept, lambda window: window[0]):
         yield number, [(start, end) for _, start, end in some]
 

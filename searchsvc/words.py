@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from tantivy import TextAnalyzer
 
 WORD = re.compile(r"\w+")
+# To put accents in order takes time that grows with the square of how many stand in a row; no letter has so many.
+ACCENTS = re.compile(r"([^\w\s\x00-\x7f]{64})")
 LONGEST = 40  # letters; longer ones are no words
 
 # Words that say how a question is asked, not what about.
@@ -54,7 +56,7 @@ def spelling() -> "TextAnalyzer":
 
 def composed(text: str) -> str:
     """Return a text whose accents are parts of their letters, where analyzers would take them for the ends of words."""
-    return unicodedata.normalize("NFC", text)
+    return "".join(unicodedata.normalize("NFC", part) for part in ACCENTS.split(text))
 
 
 def spelt(text: str) -> list[str]:
