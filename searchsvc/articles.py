@@ -61,6 +61,21 @@ def storable(name: str) -> str:
     return name.encode(errors="backslashreplace").decode()
 
 
+def public_address(url: str) -> str:
+    """Return a URL as anybody may read it: without a user, a password, and a query, in which keys of feeds often are.
+
+    Where something was left out, a digest tells it from other URLs of the same place.
+    """
+    try:
+        parts = urlsplit(url)
+        host = parts.netloc.rpartition("@")[2]
+    except ValueError:
+        return "an address that cannot be read"
+    left_out = parts.query or "@" in parts.netloc
+    mark = f"?…{hashlib.blake2b(url.encode(errors='replace'), digest_size=3).hexdigest()}" if left_out else ""
+    return f"{parts.scheme}://{host}{parts.path}{mark}"
+
+
 def site_of(url: str | None) -> str | None:
     """Return the host that a URL names, without `www.`; None when it names none."""
     try:

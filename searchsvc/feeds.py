@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from searchsvc.articles import Article, Problem, site_of
+from searchsvc.articles import Article, Problem, public_address, site_of
 from searchsvc.catalogue import FeedState
 from searchsvc.errors import SearchsvcError, Unreadable
 from searchsvc.fetching import Fetched, Fetcher, Unfetched, is_same_server, parsed
@@ -70,6 +70,7 @@ class Poll:
         is the time between two polls that went well, `now` (UTC) when this one is.
         """
         self.url = url
+        self._name = public_address(url)
         self.state = state
         self._known = known
         self._fetcher = fetcher
@@ -104,7 +105,7 @@ class Poll:
             seen.add(key)
             if recorded == digest:
                 continue
-            news = self._safely(entry, key, digest, f"{self.url}, entry {number}", recorded is not None)
+            news = self._safely(entry, key, digest, f"{self._name}, entry {number}", recorded is not None)
             complete = complete and bool(news.digest)
             yield news
         self.state = FeedState(

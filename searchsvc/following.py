@@ -7,15 +7,14 @@ a feed's time has come ────┘
 The files and each feed are a part of their own: whatever one of them meets, it is tried again, and the others go on.
 """
 
-import hashlib
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from urllib.parse import urlsplit
 
+from searchsvc.articles import public_address
 from searchsvc.catalogue import FeedState
 from searchsvc.errors import Busy, SearchsvcError, Unwritable
 from searchsvc.indexing import Report
@@ -48,23 +47,11 @@ def follow(library: Library, sources: Sequence[Path | str], stop: threading.Even
 
     _begin(library, stop)
     for url in (one for one in sources if isinstance(one, str)):
-        feed = _Feed(library, url, feed_name(url), stop, tell)
+        feed = _Feed(library, url, f"feed {public_address(url)}", stop, tell)
         threading.Thread(target=feed.follow, name=feed.name, daemon=True).start()
     _Files(library, [one.resolve() for one in sources if isinstance(one, Path)], stop, tell).follow()
     for fault in gone:
         raise fault
-
-
-def feed_name(url: str) -> str:
-    """Return what a feed is called where anybody may read it: without what may be a password."""
-    try:
-        parts = urlsplit(url)
-        host = parts.netloc.rpartition("@")[2]
-    except ValueError:
-        return "feed"
-    left_out = parts.query or "@" in parts.netloc  # a digest then tells it from others at the same place
-    mark = f"?…{hashlib.blake2b(url.encode(errors='replace'), digest_size=3).hexdigest()}" if left_out else ""
-    return f"feed {parts.scheme}://{host}{parts.path}{mark}"
 
 
 def _begin(library: Library, stop: threading.Event) -> None:
@@ -145,7 +132,7 @@ class _Feed:
         state, wait = self._state()
         if wait <= 0 and not health.is_waiting(self.name):
             report = self.library.index([self.url])
-            reasons = (problem.reason for problem in report.problems if problem.where == self.url)
+            reasons = (problem.reason for problem in report.problems if problem.where == public_address(self.url))
             self._report(*self._state(), next(reasons, "could not be read"))
             self.tell(report)
             return

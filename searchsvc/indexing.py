@@ -18,7 +18,7 @@ from os import stat_result
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from searchsvc.articles import Article, Problem, article_id
+from searchsvc.articles import Article, Problem, article_id, public_address
 from searchsvc.catalogue import Catalogue, Seen, Space, Writer
 from searchsvc.drafting import CUT, Draft, Drafter, digest_of
 from searchsvc.embedding import Embedder
@@ -187,7 +187,7 @@ class Indexer:
                     seen.clear()
                     progress(self._report, 0, 1)
         except Unreadable as fault:
-            self._report.note(Problem(poll.url, fault.message))
+            self._report.note(Problem(public_address(poll.url), fault.message))
 
         def record_all(writer: Writer) -> None:
             record(writer)

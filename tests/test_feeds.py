@@ -492,3 +492,13 @@ def test_a_feed_on_a_private_network_is_refused(site: Site) -> None:
         list(poll)
     assert poll.state == FeedState(failures=1, next_at=SOON)
     assert site.asked == []
+
+
+def test_what_is_wrong_with_a_feed_is_said_without_its_password_and_keys(site: Site) -> None:
+    site.page("/feed?token=secret", rss(SUMMARY), "application/rss+xml")
+    site.page("/river", "gone", status=410)
+    address = f"{site.url}/feed?token=secret"
+    (news,) = Poll(address, FeedState(), lambda _: None, Fetcher(private=True, pause=0), READERS, 10, now=NOW)
+    assert [problem.lost for problem in news.problems] == [False, True]
+    assert news.problems[1].where.startswith(f"{site.url}/feed?…")
+    assert "secret" not in repr(news.problems)

@@ -18,12 +18,12 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from searchsvc.articles import Article
+from searchsvc.articles import Article, public_address
 from searchsvc.background import Following
 from searchsvc.catalogue import FeedState
 from searchsvc.errors import Busy, ModelMismatch
 from searchsvc.faces.metrics import KINDS
-from searchsvc.following import feed_name, follow
+from searchsvc.following import follow
 from searchsvc.health import Health, pause_after
 from searchsvc.indexing import Report
 from searchsvc.library import Library
@@ -249,12 +249,14 @@ def test_a_feed_that_cannot_be_had_is_failing_until_it_can(site: Site, library: 
     url = f"{site.url}/rss?token=secret"
     site.page("/rss?token=secret", "", status=404)
     with following(allowed, url):
-        until(lambda: failing(library) == {feed_name(url): (1, "answered 404")})
+        until(lambda: failing(library) == {f"feed {public_address(url)}": (1, "answered 404")})
         (part,) = library.status().parts
         assert timedelta(minutes=14) < part.next_try - part.since < timedelta(minutes=16)
     again = Library(Settings(index=library.folder, private_networks="allow"))
     with following(again, url):  # another process, before the feed's time has come
-        until(lambda: failing(again) == {feed_name(url): (1, "could not be read when it was last asked")})
+        until(
+            lambda: failing(again) == {f"feed {public_address(url)}": (1, "could not be read when it was last asked")}
+        )
     site.page("/rss?token=secret", RSS.format(name="comet", text="A comet was seen."), "application/rss+xml")
     with library.catalogue.writing() as writer:
         writer.set_feed(url, FeedState(failures=1, next_at=datetime.now(UTC)))
@@ -326,12 +328,12 @@ def test_nobody_who_listens_ends_it(site: Site, library: Library) -> None:
 
 
 def test_a_feed_is_named_without_what_may_be_a_password() -> None:
-    assert feed_name("https://news.example:8443/rss.xml") == "feed https://news.example:8443/rss.xml"
+    assert public_address("https://news.example:8443/rss.xml") == "https://news.example:8443/rss.xml"
     for url in ("https://me:secret@news.example/rss", "https://news.example/rss?key=secret"):
-        assert feed_name(url).startswith("feed https://news.example/rss?…")
-        assert "secret" not in feed_name(url)
-    assert feed_name("https://news.example/rss?a=1") != feed_name("https://news.example/rss?a=2")
-    assert feed_name("http://[") == "feed"
+        assert public_address(url).startswith("https://news.example/rss?…")
+        assert "secret" not in public_address(url)
+    assert public_address("https://news.example/rss?a=1") != public_address("https://news.example/rss?a=2")
+    assert public_address("http://[") == "an address that cannot be read"
 
 
 # ---------------------------------------------------------------------- what is done to articles

@@ -200,6 +200,27 @@ def test_the_largest_head_that_is_allowed_is_answered(server: Server) -> None:
         assert refusal(said(connection), 431, "too_large") == "there are more than 100 headers"
 
 
+def test_an_upgrade_is_ignored_and_a_body_with_one_is_refused_instead_of_lost(server: Server) -> None:
+    upgrade = b"Host: 127.0.0.1\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n"
+    with closing(server.connect()) as connection:
+        connection.sendall(b"GET /healthz HTTP/1.1\r\n" + upgrade + b"\r\n")
+        answer = said(connection)
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert answer.endswith(b'{"alive":true}')
+    body = b'{"q": "rain"}'
+    with closing(server.connect()) as connection:
+        connection.sendall(b"POST /search HTTP/1.1\r\n" + upgrade + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+        message = refusal(said(connection), 400, "bad_request")
+    assert message == "a body cannot come with the header Upgrade; send it as HTTP/1.1 alone"
+
+
+def test_a_request_has_one_host(server: Server) -> None:
+    with closing(server.connect()) as connection:
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nHost: evil.example\r\n\r\n")
+        answer = connection.recv(65_536)
+    assert answer.startswith(b"HTTP/1.1 400 ")
+
+
 def test_what_is_no_http_is_refused(server: Server) -> None:
     with closing(server.connect()) as connection:
         connection.sendall(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")

@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from searchsvc.briefs import brief_markdown
 from searchsvc.faces.asked import BriefAsked, Ident, Only, StoryAsked, bound
-from searchsvc.faces.limits import Json
+from searchsvc.faces.limits import MOST_QUOTE_CHECKS, Json, Turns
 from searchsvc.faces.shapes import Briefing, Checked, Likes, Story, refusals
 from searchsvc.faces.wire import brief_out, quote_check_out, similar_out, timeline_out
 from searchsvc.library import Library
@@ -26,6 +26,7 @@ REPEATABLE = ("source", "language")
 def add_cited(app: FastAPI, library: Library, turn: Dependency) -> None:
     """Add the routes that answer with quotations; `turn` bounds how many searches run at once."""
     documented: dict[str, Any] = {"response_class": Json, "tags": ["search"]}
+    checking = Depends(Turns(MOST_QUOTE_CHECKS, "checks of quotes"), scope="function")
 
     @app.get(
         "/articles/{id}/similar",
@@ -90,7 +91,7 @@ def add_cited(app: FastAPI, library: Library, turn: Dependency) -> None:
         operation_id="verify_quote",
         response_model=Checked,
         responses=refusals(404, 422, 429, 503),
-        dependencies=[Depends(Only("quote", "id")), turn],
+        dependencies=[Depends(Only("quote", "id")), checking],
         **documented,
     )
     def verify_quote(

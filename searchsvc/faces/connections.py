@@ -17,6 +17,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from searchsvc.faces.limits import LIMITS, Limits, refusal
 
+BODIES = frozenset({b"content-length", b"transfer-encoding"})  # headers that announce a body
 PIECE = 16 * 1024  # bytes that the parser is given at once: by so much a head may be larger than allowed
 LINGERING = 1.0  # seconds for which what is still sent is let go, so that whoever sends it hears why it was refused
 
@@ -81,7 +82,10 @@ class Connection(HttpToolsProtocol):
         try:
             self.parser.feed_data(piece)
         except httptools.HttpParserUpgrade:
-            pass  # answered as any other request
+            # Answered as any other request; the parser takes what follows for the other protocol.
+            self._deaf = True
+            if self.cycle is not None:
+                self.cycle.keep_alive = False
         except httptools.HttpParserError:
             if not self._deaf:
                 self._refuse(*(self._refused or (400, "bad_request", "this is no request of HTTP/1.1")))
@@ -110,6 +114,11 @@ class Connection(HttpToolsProtocol):
         if len(self.pipeline) >= self._limits.pipelined:
             # The last that was taken is answered, and the connection closed: HTTP lets the rest be sent again.
             self._deaf, self.cycle.keep_alive = True, False
+            raise ValueError
+        if self.parser.should_upgrade() and any(name in BODIES and value != b"0" for name, value in self.headers):
+            # The parser would leave the body out.
+            said = "a body cannot come with the header Upgrade; send it as HTTP/1.1 alone"
+            self._refused = (400, "bad_request", said)
             raise ValueError
         super().on_headers_complete()
 

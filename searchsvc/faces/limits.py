@@ -41,6 +41,7 @@ log = logging.getLogger("searchsvc")
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 RETRY = {"Retry-After": "1"}  # seconds
 MOST_SEARCHES = 64  # at once
+MOST_QUOTE_CHECKS = 4  # at once: one against long articles may take a core for a second
 MOST_WRITERS = 8  # waiting for each other; each holds a thread that could search
 MOST_LARGE = 4  # bodies above `bodies.SMALL`; the largest takes 16 MiB, and four times that while it is parsed
 
@@ -140,7 +141,7 @@ class Door:
 
         headers = Headers(scope=scope)
         host = called(headers.get("host", ""))
-        if host not in self._hostnames:
+        if host not in self._hostnames or len(headers.getlist("host")) > 1:
             hint = "call it by its address, or start it with --hostname and this name if it is its own"
             no = refusal(400, "wrong_host", f"this server is not called {shown(host)}", hint)
             await no(scope, receive, sealed)
