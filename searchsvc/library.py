@@ -626,6 +626,9 @@ class Library:
                     folder = self._folder_of(space)
                     shutil.rmtree(folder, ignore_errors=True)  # of the index that was, and of no use
                     made.rename(folder)
+            except (ArithmeticError, LookupError, TypeError, ValueError) as fault:
+                said = f"the backup {file} is damaged or no backup: a value has no meaning ({type(fault).__name__})"
+                raise DamagedCatalogue(said, "take an older one") from fault
             finally:
                 shutil.rmtree(made, ignore_errors=True)
 
@@ -672,6 +675,12 @@ class Library:
         """The record; raises NoIndex when there is none."""
         with self._opening:
             if self._catalogue is not None and not self._catalogue.is_current:
+                if self._catalogue.is_beside_its_log:
+                    log = f"{self._catalogue_file.name}-wal"
+                    raise Busy(
+                        f"another catalogue was put in {self.folder} beside the write-ahead log of the one before",
+                        f"stop what is open on the index, and take {log} away, before a catalogue is put in place",
+                    )
                 self._let_go()
             if self._catalogue is None:
                 if self._is_gone and not self.exists:
@@ -833,6 +842,11 @@ class Library:
     @contextmanager
     def _writing(self, *, create: bool = False, sound: bool = True, patience: float | None = None) -> Iterator[None]:
         """Hold the writer lock of this index; raises Busy when another process keeps it too long."""
+        if self.settings.index.expanduser().resolve() != self.folder:
+            raise Busy(
+                f"{self.settings.index} leads to another folder than {self.folder}, which is open",
+                "start this process again, and it opens that one",
+            )
         if create:
             self.folder.mkdir(parents=True, exist_ok=True)
         else:

@@ -15,7 +15,7 @@ from searchsvc.errors import TooLittleMemory
 MEGABYTE = 1_000_000
 # Of address space, for what is mapped before anything is read: so much, and so much a core, since linear algebra keeps
 # a buffer and a stack for each (measured on two cores: 139 MB).
-START, START_A_CORE = 110 * MEGABYTE, 25 * MEGABYTE
+START, START_A_CORE = 150 * MEGABYTE, 25 * MEGABYTE
 ROOM = 32 * MEGABYTE  # left over for all else
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from searchsvc.articles import Article, article_id
 from searchsvc.catalogue import Catalogue
-from searchsvc.errors import Busy, NoIndex
+from searchsvc.errors import Busy, DamagedCatalogue, NoIndex
 from searchsvc.library import Library
 from searchsvc.locking import writing_to
 from searchsvc.settings import Settings
@@ -167,7 +167,7 @@ def test_a_write_under_way_is_refused_and_the_next_one_goes_to_the_index_that_is
     def write() -> None:
         with catalogue.writing() as writer:
             swap(index)
-            writer.end_jobs("{}")
+            writer.set_fact("written", "now")
 
     with pytest.raises(Busy, match="another index was put in place"):
         write()
@@ -224,3 +224,41 @@ def test_whoever_waited_for_the_lock_of_a_folder_that_was_replaced_holds_the_one
         (tmp_path / "index" / "writer.pid").touch()
     thread.join()
     assert done.is_set()
+
+
+def test_a_catalogue_that_is_emptied_confirms_and_serves_nothing(tmp_path: Path) -> None:
+    index = tmp_path / "index"
+    shelf = library_of(index, "copper")
+    (index / "catalogue.sqlite3").write_bytes(b"")
+    for look in (lambda: shelf.add([Article("more", "More", "There is more.")]), lambda: shelf.search("copper")):
+        with pytest.raises((Busy, DamagedCatalogue)):
+            look()
+
+
+def test_a_link_that_leads_to_another_index_is_no_place_to_write_the_one_that_is_open(tmp_path: Path) -> None:
+    library_of(tmp_path / "a", "copper")
+    library_of(tmp_path / "b", "cobalt")
+    link = tmp_path / "current"
+    link.symlink_to(tmp_path / "a")
+    shelf = Library(Settings(index=link))
+    shelf.add([Article("first", "First", "There is a first one.")])
+    link.unlink()
+    link.symlink_to(tmp_path / "b")
+    with pytest.raises(Busy, match="leads to another folder"):
+        shelf.add([Article("more", "More", "There is more.")])
+    assert (held(tmp_path / "a"), held(tmp_path / "b")) == ({"copper", "first"}, {"cobalt"})
+
+
+def test_a_catalogue_that_is_put_beside_the_log_of_another_is_not_opened(tmp_path: Path) -> None:
+    index = tmp_path / "index"
+    shelf = library_of(index, "copper")
+    shelf.add([Article("nickel", "Nickel", "There is nickel.")])
+    library_of(tmp_path / "other", "cobalt").backup(tmp_path / "file")
+    given = (tmp_path / "file").read_bytes()
+    (tmp_path / "file").replace(index / "catalogue.sqlite3")
+    for look in (lambda: shelf.add([Article("more", "More", "There is more.")]), lambda: shelf.search("copper")):
+        with pytest.raises(Busy, match="beside the write-ahead log"):
+            look()
+    assert (index / "catalogue.sqlite3").read_bytes() == given
+    lose_the_log(index)
+    assert held(index) == {"cobalt"}

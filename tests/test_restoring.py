@@ -74,6 +74,12 @@ HARMS = {
     "changes from afar": (edited("UPDATE changes SET number = 9000000000000000000 WHERE number = 2"), "numbered"),
     "problems that are no JSON": (edited("INSERT INTO files (path, problems) VALUES ('/x', '[[')"), "no JSON"),
     "a flipped bit": (edited("UPDATE articles SET text = replace(text, 'o', 'n')"), "does not fit its checksum"),
+    "no room for more rows": (
+        edited("UPDATE sqlite_sequence SET seq = 9223372036854775807 WHERE name = 'articles'"), "no room for more",
+    ),
+    "a date beyond all years": (
+        edited(FITTING.format("articles SET published = 9000000000000000000")), "outside of the years 1 to 9999",
+    ),
     "no lineage": (edited("DELETE FROM facts"), "no lineage"),
     "a file that is cut": (cut, "is damaged"),
 }  # fmt: skip
@@ -173,3 +179,22 @@ def test_a_backup_of_an_older_version_is_taken(stocked: Library, tmp_path: Path,
     stocked.restore(file)
     assert stocked.status().articles == 0
     assert stocked.verify().problems == ()
+
+
+def test_what_processes_recorded_of_themselves_is_not_taken_over(
+    stocked: Library, open_library: Callable[[], Library], tmp_path: Path
+) -> None:
+    endless = 2**63 - 1
+    edited(
+        f"""INSERT INTO parts VALUES ('0123456789abcdef', 'feed', 1, 'gone', {endless}, {endless});
+        INSERT OR REPLACE INTO facts VALUES ('swept', 'articles abc'), ('loss', 'all of it');
+        INSERT INTO files (path, size, problems) VALUES ('/x', 1, '[1]')"""
+    )(tmp_path / "backup")
+    stocked.restore(tmp_path / "backup")
+    shelf = open_library()
+    assert (shelf.status().parts, shelf.status().damaged) == ((), ())
+    assert shelf.catalogue.fact("swept") is None
+    seen = shelf.catalogue.seen("/x")
+    assert seen is not None
+    assert (seen.size, seen.problems) == (None, ())  # it is read again
+    assert keys(shelf, "copper") == ["a"]

@@ -92,12 +92,22 @@ class Catalogue:
         self._opened: Identity | None = None
         # Kept open beyond its thread, so that no other file is given the inode, and the log stays.
         self._first: Connection | None = None
-        migrate(self._db, create=create)
+        try:
+            migrate(self._db, create=create)
+        except BaseException:
+            self.close()
+            raise
 
     @property
     def is_current(self) -> bool:
         """Whether the file that is open still lies at its path, with its write-ahead log."""
         return self._opened is None or identity(self.path) == self._opened
+
+    @property
+    def is_beside_its_log(self) -> bool:
+        """Whether another file lies at its path beside the log that it had, which SQLite would play into that one."""
+        (file, log), opened = identity(self.path), self._opened
+        return opened is not None and log is not None and log == opened[1] and file is not None and file != opened[0]
 
     def must_be_current(self) -> None:
         """Raise NoIndex where the file is gone from its path, Busy where another lies there."""
@@ -536,10 +546,14 @@ class Catalogue:
     def _connected(self) -> Connection:
         before, _ = identity(self.path)
         connection = connect(self.path)
-        if self._opened is None:
-            connection.execute("SELECT 1 FROM sqlite_schema").fetchone()  # which opens the log
-            self._opened, self._first = (before, identity(self.path)[1]), connection
-        self.must_be_current()
+        try:
+            if self._opened is None:
+                connection.execute("SELECT 1 FROM sqlite_schema").fetchone()  # which opens the log
+                self._opened, self._first = (before, identity(self.path)[1]), connection
+            self.must_be_current()
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
     def _one(self, sql: str) -> int:

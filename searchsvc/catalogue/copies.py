@@ -117,10 +117,19 @@ def _prove_copy(file: Path, part: Path) -> None:
         if fault is not None:
             raise DamagedCatalogue(f"the backup {file} is damaged or no backup: {fault}", "take an older one")
         target.execute("UPDATE facts SET value = hex(randomblob(8)) WHERE name = 'lineage'")
+        _forget_processes(target)
         target.execute("PRAGMA journal_mode = DELETE")  # so that it is one file
     finally:
         source.close()
         target.close()
+
+
+def _forget_processes(db: Connection) -> None:
+    """Forget what the processes that had a catalogue open recorded of themselves, and what was wrong with files."""
+    db.execute("DELETE FROM facts WHERE name IN ('swept', 'loss')")
+    db.execute("DELETE FROM parts")
+    db.execute("UPDATE jobs SET owner = NULL")
+    db.execute("UPDATE files SET problems = NULL, size = NULL WHERE problems IS NOT NULL")  # they are read again
 
 
 def _copy_pages(source: Connection, target: Connection, seconds: float) -> None:

@@ -253,11 +253,20 @@ def connect(path: Path, journal: str = "WAL", *, create: bool = False) -> "Conne
     except sqlite3.DatabaseError as error:
         raise _named(error, path) from error
     connection.path = path
+    try:
+        _prepare(connection, journal, fixed)
+    except BaseException:
+        connection.close()  # else it keeps SQLite's locks and log of this file until it is collected
+        raise
+    return connection
+
+
+def _prepare(connection: "Connection", journal: str, fixed: str | None) -> None:
     connection.text_factory = _text
     connection.create_function("row_checksum", -1, checksum, deterministic=True)
     if fixed:
         connection.execute("PRAGMA locking_mode = EXCLUSIVE")  # of nothing: it keeps SQLite from making a -shm file
-        return connection
+        return
     limit = f"journal_size_limit = {LOG_BYTES}"
     for pragma in (
         f"journal_mode = {journal}",
@@ -267,7 +276,6 @@ def connect(path: Path, journal: str = "WAL", *, create: bool = False) -> "Conne
         limit,
     ):
         connection.execute(f"PRAGMA {pragma}")
-    return connection
 
 
 def _text(data: bytes) -> str:
@@ -278,17 +286,18 @@ def _text(data: bytes) -> str:
 def identity(path: Path) -> Identity:
     """Return device and inode of a catalogue's file and of its write-ahead log; None for one that is not there.
 
-    Whoever has both open may go on writing to them when they are deleted or moved away, and nobody will find it.
+    A file that was emptied is not there. Whoever has both open may go on writing to them when they are deleted or moved
+    away, and nobody will find it.
     """
-    return _identity(os.fspath(path)), _identity(f"{os.fspath(path)}-wal")
+    return _identity(os.fspath(path), least=1), _identity(f"{os.fspath(path)}-wal", least=0)
 
 
-def _identity(path: str) -> tuple[int, int] | None:
+def _identity(path: str, least: int) -> tuple[int, int] | None:
     try:
         found = os.stat(path)  # noqa: PTH116  every read comes through here, and a Path costs as much again
     except OSError:
         return None
-    return found.st_dev, found.st_ino
+    return (found.st_dev, found.st_ino) if found.st_size >= least else None
 
 
 def _how_fixed(path: Path) -> str | None:

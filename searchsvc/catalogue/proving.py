@@ -21,6 +21,8 @@ LEAST_SECONDS = 60.0  # that a proof may take, however small the file
 BYTES_A_SECOND = 2_000_000  # that a proof gets through on a slow disk; large files are given so much longer
 STEPS = 100_000  # of SQLite's machine between two looks at the clock: some milliseconds
 ROWS_AT_ONCE = 5_000  # whose checksums are compared
+MOST_ROWS = 1 << 53  # of a table, ever: a row is a number that every program can tell from the next
+FIRST, LAST = -62_135_596_800_000_000, 253_402_300_799_999_999  # microseconds since 1970: the years 1 to 9999
 LONGEST_VALUE = 512_000_000  # bytes of one text or blob
 LONGEST_SQL = 100_000  # characters of a statement; the longest of ours has some thousand
 
@@ -95,6 +97,14 @@ def prove_rows(db: Connection) -> str | None:
             (SELECT 1 FROM temp.came WHERE article = newest.row)""",
         "its changes are not numbered as they were made": """SELECT count(*) <> coalesce(max(number), 0)
             FROM changes""",
+        "the sentences of a passage have no vectors of one length": """SELECT count(*) FROM passages p
+            JOIN vectors v ON v.digest = p.vector WHERE length(p.sentences) > 0
+            AND length(v.sentences) % (length(p.sentences) / 8) <> 0""",
+        "its rows leave no room for more": f"SELECT count(*) FROM sqlite_sequence WHERE seq > {MOST_ROWS}",
+        "a date lies outside of the years 1 to 9999": f"""SELECT (SELECT count(*) FROM articles WHERE
+            published NOT BETWEEN {FIRST} AND {LAST} OR since NOT BETWEEN {FIRST} AND {LAST}
+            OR until NOT BETWEEN {FIRST} AND {LAST})
+            + (SELECT count(*) FROM changes WHERE at NOT BETWEEN {FIRST} AND {LAST})""",
         "it holds notes that are no JSON": """SELECT (SELECT count(*) FROM jobs WHERE said <> '' AND
             NOT json_valid(said)) + (SELECT count(*) FROM files WHERE NOT json_valid(coalesce(problems, '[]')))""",
     }
