@@ -111,7 +111,9 @@ class Health:
             said = fault
         else:
             said = f"an unexpected {type(fault).__name__}, whose traceback is in the log"
-        return " ".join(said.replace(str(self._folder), self._folder.name).split())[:MOST_SAID]
+        # It may quote a page: what moves a cursor or turns the reading direction goes to no log.
+        plain = "".join(character if character.isprintable() else " " for character in said)
+        return " ".join(plain.replace(str(self._folder), self._folder.name).split())[:MOST_SAID]
 
     def _record(self) -> None:
         """Put on record which parts of this process are failing; what hinders that is said, and it is done later."""

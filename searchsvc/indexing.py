@@ -9,6 +9,7 @@ any number of writers get along.
 """
 
 import hashlib
+import stat
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import AbstractContextManager
@@ -226,7 +227,9 @@ class Indexer:
         size = before.st_size if before else 0
         most = most_bytes(file.path, self._article_bytes)
         sampled = size > (HASHED if most is None else min(most, HASHED))
-        digest = _sample_of(file.path, size) if sampled else _digest_of(file.path)
+        digest = None
+        if _is_regular(before):
+            digest = _sample_of(file.path, size) if sampled else _digest_of(file.path)
         known = self._catalogue.seen(file.name)  # another process may have read it meanwhile
         same = known is not None and known.size is not None and (known.digest, known.cut) == (digest, CUT)
         same = same and not sampled  # who has seen pieces does not know
@@ -452,6 +455,11 @@ def _is_same(before: stat_result, path: Path) -> bool:
     except OSError:
         return False
     return (before.st_size, before.st_mtime_ns, before.st_ino) == (now.st_size, now.st_mtime_ns, now.st_ino)
+
+
+def _is_regular(found: stat_result | None) -> bool:
+    """Say whether a file can be read to its end: a pipe that took its place may never have one."""
+    return found is not None and stat.S_ISREG(found.st_mode)
 
 
 def _digest_of(path: Path) -> bytes | None:

@@ -506,7 +506,7 @@ def test_another_passage_size_embeds_anew_and_is_kept_from_then_on(built, tmp_pa
     shutil.copytree(built / "index", tmp_path / "index")
     done = run("rebuild", "--passage-tokens", "64", cwd=tmp_path)
     assert done.returncode == 0
-    assert re.fullmatch(r"The search files were made anew: \d+ passages\.\n", done.stdout)
+    assert re.fullmatch(r"The search files were made anew: [\d,]+ passages\.\n", done.stdout)
     said = "Embedding everything anew with all-MiniLM-L6-v2, passages of 64 tokens; the old index serves."
     assert " ".join(done.stderr.split()) == said
     assert json.loads(run("status", "--json", cwd=tmp_path).stdout)["passage_tokens"] == 64

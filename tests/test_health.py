@@ -489,3 +489,9 @@ def test_a_watch_that_keeps_ending_is_started_again_and_said_by_other_processes(
         (tmp_path / "steady").touch()
         assert again
         until(lambda: (tmp_path / "starts").read_text().count("x") >= 2)
+
+
+def test_what_a_page_says_moves_no_cursor_in_the_log(library: Library, caplog: pytest.LogCaptureFixture) -> None:
+    library.health.failed("feed", "the feed that it names is http://x/\x1b]0;PWNED\x07\x1b[31m\u202e")
+    assert [part.message for part in library.health.own()] == ["the feed that it names is http://x/ ]0;PWNED [31m"]
+    assert "\x1b" not in caplog.text

@@ -1060,3 +1060,16 @@ def test_no_field_is_longer_than_an_answer_has_room_for(desk: Desk) -> None:
     direct = Article("d", "", "It rained.", url=f"https://www.post.example/{long}", language=long)
     assert counted(desk.articles(direct)) == {"added": 1, "embedded": 1}
     assert (desk.entry("d").source, desk.entry("d").url, desk.entry("d").language) == ("post.example", None, None)
+
+
+def test_a_pipe_that_took_the_place_of_a_file_holds_up_nothing(desk: Desk) -> None:
+    for name in "abc":
+        desk.lines(f"{name}.jsonl", record("x"), record("y"))
+    desk.files()
+    for name in "ab":  # most are gone, so that what they held is kept, and read again when the third loses it
+        (desk.news / f"{name}.jsonl").unlink()
+        os.mkfifo(desk.news / f"{name}.jsonl")
+    desk.lines("c.jsonl", record("y"))
+    report = desk.files()
+    assert {problem.reason for problem in report.problems} == {"is not a regular file"}
+    assert desk.all_keys() == ["x", "y"]
