@@ -41,7 +41,7 @@ LONGEST_NAME = 150  # characters of a title or a source
 LONGEST_PASSAGE = 2_000
 USAGE = f"Ask in your own words, such as: {COMMAND} what does Russia want from North Korea"
 # Slack's mark-up of mentions, channels and links in what people type: <@U1>, <#C1|general>, <https://a.example|a>.
-REFERENCE = re.compile(r"<([@#!]?)([^|>]*)(?:\|([^>]*))?>")
+REFERENCE = re.compile(r"<([@#!]?)([^<|>]*)(?:\|([^<>]*))?>")
 
 Block = dict[str, Any]
 
