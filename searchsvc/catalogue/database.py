@@ -246,6 +246,8 @@ Identity = tuple[tuple[int, int] | None, tuple[int, int] | None]
 
 def connect(path: Path, journal: str = "WAL", *, create: bool = False) -> "Connection":
     """Open a catalogue's file, for one thread; where there is none, only with `create` is one made."""
+    if not create and path.is_file() and path.stat().st_size == 0:  # which SQLite would take for a new one
+        raise DamagedCatalogue(f"the catalogue {path} is empty", _way_back(path))
     fixed = _how_fixed(path)
     place = f"{path.resolve().as_uri()}?mode={fixed or ('rwc' if create else 'rw')}"
     try:
