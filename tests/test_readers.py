@@ -10,6 +10,7 @@ import sys
 import tracemalloc
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from itertools import chain, count
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from searchsvc.errors import Unreadable
 from searchsvc.readers import READERS, from_record, read, suffix_of, walk
 from searchsvc.readers.encoding import decode
 from searchsvc.readers.feed import parse_feed
+from searchsvc.readers.tally import named
 
 LIMIT = 1_000_000
 JUNE_18 = datetime(2024, 6, 18, tzinfo=UTC)
@@ -1045,3 +1047,15 @@ def test_a_folders_readme_is_no_news_unless_it_is_named(tmp_path: Path) -> None:
         (tmp_path / name).write_text("A headline\n\nSome text of an article.", encoding="utf-8")
     assert [path.name for path in walk(tmp_path) if isinstance(path, Path)] == ["news.txt", "readme-first.txt"]
     assert list(walk(tmp_path / "README.md")) == [tmp_path / "README.md"]
+
+
+def test_a_file_of_records_without_end_that_cannot_be_read_is_given_up() -> None:
+    lines = count(1)
+    broken = (Problem(f"a, line {number}", "is no record") for number in lines)
+    found = list(named(chain([Article("a", "", "It rained.")], broken), "a", most_in_a_row=5_000))
+    assert next(lines) == 5_002  # no more was read
+    assert isinstance(found[0], Article)
+    problems = [one for one in found if isinstance(one, Problem)]
+    said = "more than 5,000 records in a row could not be read; nothing after them was"
+    assert said in [one.reason for one in problems]
+    assert sum(one.count for one in problems) == 5_001

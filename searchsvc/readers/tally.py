@@ -8,6 +8,7 @@ from searchsvc.articles import Article, Problem
 
 MOST_OF_A_FILE = 20  # problems of each kind, lost or not, that are named: a person reads no more of one file
 AT_ONCE = 1_000  # problems that a reader counts before it says so: often enough to show that it is not stuck
+MOST_IN_A_ROW = 500_000  # records that cannot be read, with no article between them, after which a file is given up
 LONGEST_REASON = 500  # characters; what is longer holds a piece of the input
 LONGEST_WHERE = 5_000  # characters; no path has more than 4,096
 
@@ -40,10 +41,21 @@ class Tally:
         return [*self._named, *(more(self._where, lost, count) for lost, count in self._more.items())]
 
 
-def named(found: Iterable[Article | Problem], where: str) -> Iterator[Article | Problem]:
-    """Yield articles as they come, and of each kind the first problems; the others counted, `AT_ONCE` at a time."""
-    tally, waiting = Tally(where, MOST_OF_A_FILE), Counter[bool]()
+def named(
+    found: Iterable[Article | Problem], where: str, most_in_a_row: int = MOST_IN_A_ROW
+) -> Iterator[Article | Problem]:
+    """Yield articles as they come, and of each kind the first problems; the others counted, `AT_ONCE` at a time.
+
+    After `most_in_a_row` lost ones with no article between them, nothing more is read: a few kilobytes may unpack to
+    lines without end.
+    """
+    tally, waiting, in_a_row = Tally(where, MOST_OF_A_FILE), Counter[bool](), 0
     for one in found:
+        in_a_row = 0 if isinstance(one, Article) else in_a_row + one.lost * one.count
+        if in_a_row > most_in_a_row:
+            reason = f"more than {most_in_a_row:,} records in a row could not be read; nothing after them was"
+            yield Problem(where, reason)
+            break
         if isinstance(one, Article) or tally.add(one):
             yield one
             continue
