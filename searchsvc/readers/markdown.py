@@ -48,16 +48,11 @@ def read_markdown(path: Path, key: str, limit: int) -> Iterator[Article | Proble
     yield from from_record(record, where=str(path), fallback_key=key)
 
 
-def plain(markdown: str) -> tuple[str | None, str]:
-    """Return the headline, if there is one, and the text without it, as plain paragraphs between blank lines.
-
-    The headline is a heading of the first level, or any heading that comes before all else.
-    """
-    page = _page(markdown)
-    return page.headline, page.text
-
-
 def _page(markdown: str) -> "_Page":
+    """Return what a text says as plain paragraphs.
+
+    Its headline is a heading of the first level, or any heading that comes before all else.
+    """
     from markdown_it import MarkdownIt
 
     page = _Page()
