@@ -12,7 +12,7 @@ from searchsvc.errors import SearchsvcError
 from searchsvc.settings import Settings
 
 if TYPE_CHECKING:
-    from searchsvc.client import Client
+    from searchsvc.interfaces.client import Client
     from searchsvc.library import Library
 
 __all__ = ["Client", "Library", "SearchsvcError", "Settings"]
@@ -25,7 +25,7 @@ def __getattr__(name: str) -> object:
 
         return Library
     if name == "Client":
-        from searchsvc.client import Client
+        from searchsvc.interfaces.client import Client
 
         return Client
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

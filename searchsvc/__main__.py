@@ -2,7 +2,7 @@
 
 import sys
 
-from searchsvc.faces.cli import run
+from searchsvc.interfaces.cli.commands import run
 
 
 def main() -> None:

@@ -13,13 +13,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from searchsvc import reranking
-from searchsvc.articles import Article, Problem, storable
-from searchsvc.briefs import Brief, brief_of
-from searchsvc.catalogue import Catalogue, Entry, Key, Part, Space, Version
-from searchsvc.drafting import Drafter
-from searchsvc.embedding import BUNDLED, Embedder, load, locate
-from searchsvc.engines import Filter, Snapshot
+from searchsvc.catalogue import Catalogue, EmbeddingSpace, FailingPart, Key
+from searchsvc.catalogue.health import Health
+from searchsvc.catalogue.lock import ProcessMarker, write_lock
+from searchsvc.engines import Snapshot
 from searchsvc.engines.local import LocalEngine, LocalSnapshot
 from searchsvc.errors import (
     BadInput,
@@ -32,27 +29,31 @@ from searchsvc.errors import (
     SearchsvcError,
     Unwritable,
 )
-from searchsvc.folding import fold, is_due
-from searchsvc.health import Health
-from searchsvc.indexing import Indexer, Progress, Report
-from searchsvc.locking import Presence, writing_to
-from searchsvc.mending import TABLES, Damage, Mend, damage_in
-from searchsvc.moving import Move
-from searchsvc.questions import MOST_HITS, MOST_WORDS, Question, ask, must_be_within
-from searchsvc.quotes import QuoteCheck, check, wording
+from searchsvc.ingest.indexer import Indexer, Progress, Report
+from searchsvc.ingest.near_duplicates import find_near_duplicates, is_due
+from searchsvc.ingest.prepare import Preparer
+from searchsvc.ingest.reembed import Reembed
+from searchsvc.ingest.repair import TABLES, Damage, Repair, find_damage
+from searchsvc.ingest.resplit import Resplit
+from searchsvc.models import reranker as reranking
+from searchsvc.models.embedder import BUNDLED, Embedder, load, locate
+from searchsvc.models.reranker import Reranker
+from searchsvc.query.filter import Filter
+from searchsvc.query.question import MOST_HITS, MOST_WORDS, Question, must_be_within, parse_question
 from searchsvc.readers.process import ReaderProcesses, memory_for
-from searchsvc.recutting import Recut
-from searchsvc.reranking import Reranker
-from searchsvc.searching import Hit, Results, answer
+from searchsvc.search.brief import Brief, brief_of
+from searchsvc.search.pipeline import Hit, Results, run_query
+from searchsvc.search.quotes import QuoteCheck, check_quote, words_of_quote
+from searchsvc.search.recall import Verification, measure_recall
+from searchsvc.search.similar import similar
+from searchsvc.search.timeline import Timeline, timeline_of
 from searchsvc.settings import Settings
-from searchsvc.similarity import similar
-from searchsvc.sources import meant
-from searchsvc.timelines import Timeline, timeline_of
-from searchsvc.verification import Verified, recall
-from searchsvc.words import telling
+from searchsvc.text.analysis import content_terms
+from searchsvc.text.article import Article, Problem, RawArticle, Version, storable
+from searchsvc.text.sources import sources_called
 
 if TYPE_CHECKING:
-    from searchsvc.fetching import Fetcher
+    from searchsvc.ingest.fetching import Fetcher
 
 PASSAGE_TOKENS = 160  # see tests/benchmarks/passage_sizes.py
 GRACE = timedelta(hours=1)  # for which what is no longer in force is kept, for searches that began before
@@ -100,14 +101,14 @@ class Status:
     unused_bytes: int
     moving_to: str | None
     reranker: str | None
-    parts: tuple[Part, ...]
+    parts: tuple[FailingPart, ...]
     damaged: tuple[str, ...] = ()  # what is known to be damaged or lost, and could not be mended
 
 
 class Served:
     """An embedding space with its engine, and with its model once that is needed."""
 
-    def __init__(self, space: Space, engine: LocalEngine, load: Callable[[Space], Embedder]) -> None:
+    def __init__(self, space: EmbeddingSpace, engine: LocalEngine, load: Callable[[EmbeddingSpace], Embedder]) -> None:
         self.space = space
         self.engine = engine
         self._load = load
@@ -134,7 +135,7 @@ class Library:
         self.settings = settings or Settings()
         self.folder = self.settings.index.expanduser().resolve()
         self.announce = announce
-        self.presence = Presence(self.folder)
+        self.presence = ProcessMarker(self.folder)
         self.health = Health(self.folder, self.presence, lambda: self.catalogue if self.exists else None)
         self._opening = threading.Lock()
         self._serving = threading.Lock()
@@ -181,7 +182,7 @@ class Library:
         Raises BadInput, NoIndex, ModelMismatch, ModelFailed or DamagedCatalogue.
         """
         allowed = Filter(after, before, as_of or datetime.now(UTC), frozenset(sources), frozenset(languages))
-        asked = ask(
+        asked = parse_question(
             question,
             limit=limit,
             per_article=per_article,
@@ -269,11 +270,11 @@ class Library:
         Needs no model. Anywhere means: in the newest text of the articles that share most of the quote's words. Raises
         BadInput, NotFound or NoIndex.
         """
-        words = telling(wording(quote))[:MOST_WORDS]
+        words = content_terms(words_of_quote(quote))[:MOST_WORDS]
         if ident is not None:
-            return check(quote, [self.article(ident)])
+            return check_quote(quote, [self.article(ident)])
         found = self.snapshot().lexical(words, QUOTING, Filter())
-        return check(quote, self.catalogue.articles(dict.fromkeys(found.articles.tolist())).values())
+        return check_quote(quote, self.catalogue.articles(dict.fromkeys(found.articles.tolist())).values())
 
     def _steadily(self, look: Callable[[], Found]) -> Found:
         """Return what is found; look again where another catalogue was put in its place at this moment."""
@@ -287,16 +288,16 @@ class Library:
         named, snapshot = self._named(asked), self._snapshot(served)
         calibrated = served.space.model == BUNDLED
         parts = (snapshot, self.catalogue, served.embedder, self.reranker)
-        results = answer(named, *parts, calibrated=calibrated)
+        results = run_query(named, *parts, calibrated=calibrated)
         if results.hits or named.period is None:
             return results
-        wider = answer(named.at_any_time(), *parts, calibrated=calibrated)
+        wider = run_query(named.at_any_time(), *parts, calibrated=calibrated)
         return replace(wider, took_ms=results.took_ms + wider.took_ms)
 
     def _named(self, asked: Question) -> Question:
         """Return the question with the sources that are known by the names asked for; an unknown one finds nothing."""
         names = asked.allowed.sources
-        known = meant(names, (source for source, _ in self.catalogue.sources())) if names else None
+        known = sources_called(names, (source for source, _ in self.catalogue.sources())) if names else None
         return replace(asked, allowed=replace(asked.allowed, sources=known)) if known else asked
 
     def versions(self, ident: str) -> list[Version]:
@@ -304,7 +305,7 @@ class Library:
         self.article(ident)
         return self.catalogue.versions(ident)
 
-    def article(self, ident: str) -> Entry:
+    def article(self, ident: str) -> Article:
         """Return the article with this id; raises NotFound."""
         entry = self.catalogue.article(ident)
         if entry is None:
@@ -412,7 +413,7 @@ class Library:
         self._sweep()
         return report
 
-    def add(self, articles: Iterable[Article | Problem]) -> Report:
+    def add(self, articles: Iterable[RawArticle | Problem]) -> Report:
         """Add or replace articles; they are searchable when this returns."""
         indexer, catalogue = self._indexer(), self.catalogue
         report = indexer.articles(articles)
@@ -459,7 +460,7 @@ class Library:
                 with self.catalogue.writing() as writer:
                     writer.set_fact(LOSS, None)
 
-    def verify(self) -> Verified:
+    def verify(self) -> Verification:
         """Check every row's checksum, compare the search index with the catalogue, and measure its recall.
 
         All is said of one state, whoever writes meanwhile. What is damaged is mended where that can be, and said.
@@ -473,7 +474,7 @@ class Library:
         with self._standing(served) as snapshot:
             try:
                 found += catalogue.check()
-                damage = damage_in(catalogue)
+                damage = find_damage(catalogue)
                 found += filter(None, (catalogue.fact(LOSS),))
                 if isinstance(snapshot, DamagedIndex):
                     raise snapshot
@@ -481,13 +482,13 @@ class Library:
                     self.announce("Others keep writing: the search files were not compared with the catalogue.")
                 else:
                     found += served.engine.compare(catalogue, snapshot)
-                    share, sample = recall(snapshot, catalogue, served.space)
+                    share, sample = measure_recall(snapshot, catalogue, served.space)
                 if share is not None and share < LEAST_RECALL:
                     found.append(f"the dense index finds only {share:.1%} of the nearest passages")
             except (DamagedIndex, DamagedCatalogue) as fault:
                 found.append(fault.message)
         found += self._mended(damage, all_looked_at=True)
-        return Verified(tuple(found), share, sample)
+        return Verification(tuple(found), share, sample)
 
     @contextmanager
     def _standing(self, served: Served) -> Iterator[LocalSnapshot | DamagedIndex | None]:
@@ -526,8 +527,8 @@ class Library:
     def _mended(self, damage: Damage, *, all_looked_at: bool) -> list[str]:
         """Mend what is damaged, where this index can be written, and return what was and what was not."""
         served, catalogue = self.served, self.catalogue
-        drafter = lambda: Drafter(served.embedder, served.space.passage_tokens)  # noqa: E731
-        mend = Mend(catalogue, served.space, drafter, self._turn, lambda names: self._indexer().reread(names))
+        drafter = lambda: Preparer(served.embedder, served.space.passage_tokens)  # noqa: E731
+        mend = Repair(catalogue, served.space, drafter, self._turn, lambda names: self._indexer().reread(names))
         if not damage and not damage.without and not (all_looked_at and catalogue.damaged()):
             return []
         try:
@@ -557,7 +558,7 @@ class Library:
         table, _, key = (self.catalogue.fact(SWEPT) or "").partition(" ")
         place = next((one for one in TABLES if one == table), TABLES[0])
         after: Key | None = None if not key else bytes.fromhex(key) if place == "vectors" else int(key)
-        some = self.catalogue.look(place, after, SWEPT_ROWS)
+        some = self.catalogue.check_rows(place, after, SWEPT_ROWS)
         last = some.last.hex() if isinstance(some.last, bytes) else some.last
         then = f"{place} {last}" if last is not None else TABLES[(TABLES.index(place) + 1) % len(TABLES)]
         damage = Damage()
@@ -649,7 +650,7 @@ class Library:
         self.announce(f"Embedding everything anew with {model}, passages of {tokens} tokens; the old index serves.")
         engine = LocalEngine(self._folder_of(space), space)
         make_engine = lambda: engine.rebuild(self.catalogue)  # noqa: E731
-        Move(self.catalogue, space, Drafter(embedder, tokens), self._turn, make_engine).run(progress)
+        Reembed(self.catalogue, space, Preparer(embedder, tokens), self._turn, make_engine).run(progress)
 
     def _wanted(self) -> tuple[str, int] | None:
         """Return the model and passage size that the settings name, where the index was made with others."""
@@ -734,14 +735,14 @@ class Library:
     def _catalogue_file(self) -> Path:
         return self.folder / "catalogue.sqlite3"
 
-    def _folder_of(self, space: Space) -> Path:
+    def _folder_of(self, space: EmbeddingSpace) -> Path:
         return self.folder / "local" / str(space.row)
 
     def _load(self, model: str) -> Embedder:
         cache, device = self.settings.cache_folder, self.settings.device
         return load(model, device=device, cache=cache, announce=self.announce)
 
-    def _model_of(self, space: Space) -> Embedder:
+    def _model_of(self, space: EmbeddingSpace) -> Embedder:
         embedder = self._load(space.model)
         if embedder.fingerprint != space.fingerprint:
             raise ModelMismatch(
@@ -769,11 +770,11 @@ class Library:
         Without it, articles are as searchable as before: what nobody foresaw is reported, and tried again later.
         """
         served = self.served
-        drafter = lambda: Drafter(served.embedder, served.space.passage_tokens)  # noqa: E731
+        drafter = lambda: Preparer(served.embedder, served.space.passage_tokens)  # noqa: E731
         report = Report()
         with self._supervised("recutting") as due:
             if due:
-                report = Recut(self.catalogue, served.space, drafter, self._turn).run()
+                report = Resplit(self.catalogue, served.space, drafter, self._turn).run()
         return report
 
     @contextmanager
@@ -792,7 +793,7 @@ class Library:
 
     def _ask(self, url: str, progress: Progress) -> Report:
         """Take over what is new in a feed."""
-        from searchsvc.feeds import Poll
+        from searchsvc.ingest.feeds import Poll
 
         poll = Poll(
             url,
@@ -808,7 +809,7 @@ class Library:
 
     @cached_property
     def _fetcher(self) -> "Fetcher":
-        from searchsvc.fetching import Fetcher
+        from searchsvc.ingest.fetching import Fetcher
 
         return Fetcher(private=self.settings.private_networks == "allow")
 
@@ -834,7 +835,7 @@ class Library:
             yield
             with self._supervised("folding") as due:
                 if due:
-                    fold(catalogue)
+                    find_near_duplicates(catalogue)
             served = self.served
             if LocalEngine.held(self._folder_of(served.space)) != catalogue.generation():
                 served.engine.follow(catalogue)
@@ -852,7 +853,7 @@ class Library:
         else:
             self.catalogue  # noqa: B018  says so where there is no index, before anything is made
         try:
-            with writing_to(self.folder, patience):
+            with write_lock(self.folder, patience):
                 if create and sound and not self.exists:
                     self._catalogue = Catalogue(self._catalogue_file, create=True)
                 elif not create:

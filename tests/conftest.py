@@ -20,12 +20,13 @@ import pytest
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from searchsvc.catalogue import Catalogue, Entry, Space
-from searchsvc.embedding import Vectors
+from searchsvc.catalogue import Catalogue, EmbeddingSpace
 from searchsvc.library import Library
-from searchsvc.passages import Passage
+from searchsvc.models.embedder import Vectors
 from searchsvc.settings import Settings
-from searchsvc.words import telling
+from searchsvc.text.analysis import content_terms
+from searchsvc.text.article import Article
+from searchsvc.text.passages import Passage
 
 
 @cache
@@ -70,7 +71,7 @@ class BagOfWords:
 
     def question(self, text: str) -> Vectors:
         vector = 1e-3 * _direction("", self.dimension)
-        for word in telling(text):
+        for word in content_terms(text):
             vector = vector + _direction(word, self.dimension)
         return (vector / np.linalg.norm(vector)).astype(np.float32)
 
@@ -100,7 +101,7 @@ class Shelf:
     path: Path
     dimension: int = 16
     catalogue: Catalogue = field(init=False)
-    space: Space = field(init=False)
+    space: EmbeddingSpace = field(init=False)
 
     def __post_init__(self) -> None:
         self.catalogue = Catalogue(self.path, create=True)
@@ -156,8 +157,8 @@ def entry_of(
     published: datetime | None = None,
     source: str | None = None,
     language: str | None = None,
-) -> Entry:
-    return Entry(
+) -> Article:
+    return Article(
         row=0,
         id=ident,
         key=f"key of {ident}",
@@ -274,7 +275,7 @@ def site() -> Iterator[Site]:
 def _serving(library: Library) -> Iterator[httpx.Client]:
     import uvicorn
 
-    from searchsvc.faces.api import create_app
+    from searchsvc.interfaces.http.app import create_app
 
     config = uvicorn.Config(create_app(library), port=0, log_level="critical", access_log=False)
     server = uvicorn.Server(config)

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from searchsvc.embedding import BUNDLED, BUNDLED_FILES, check_bundled, locate
 from searchsvc.errors import ModelFailed
+from searchsvc.models.embedder import BUNDLED, BUNDLED_FILES, check_bundled, locate
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]

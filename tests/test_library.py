@@ -16,19 +16,21 @@ import numpy as np
 import pytest
 
 from searchsvc import Settings, library
-from searchsvc.articles import Article, Problem, article_id
 from searchsvc.errors import BadInput, Busy, DamagedCatalogue, ModelMismatch, NoIndex, NotFound, SearchsvcError
 from searchsvc.library import Library
-from searchsvc.verification import Verified
+from searchsvc.search.recall import Verification
+from searchsvc.text.article import Problem, RawArticle, article_id
 
 Words = Any  # see conftest
 Open = Callable[[], Library]
 
 DAY = datetime(2024, 6, 18, tzinfo=UTC)
 
-FLOOD = Article("flood", "Flood in Passau", "The Danube rose to nine metres. The old town was evacuated.", source="BBC")
-FIRE = Article("fire", "Fire in Athens", "The forest burned for a week. Villages were evacuated.", source="BBC")
-VOTE = Article("vote", "Election in Sweden", "The votes were counted twice.", source="Reuters", published=DAY)
+FLOOD = RawArticle(
+    "flood", "Flood in Passau", "The Danube rose to nine metres. The old town was evacuated.", source="BBC"
+)
+FIRE = RawArticle("fire", "Fire in Athens", "The forest burned for a week. Villages were evacuated.", source="BBC")
+VOTE = RawArticle("vote", "Election in Sweden", "The votes were counted twice.", source="Reuters", published=DAY)
 
 
 @pytest.fixture
@@ -135,7 +137,7 @@ def test_articles_of_the_future_are_hidden_unless_asked_for(open_library: Open) 
     shelf = open_library()
     now = datetime.now(UTC)
     for key, published in (("past", now - timedelta(days=1)), ("future", now + timedelta(days=1)), ("undated", None)):
-        shelf.add([Article(key, f"News {key}", "Prices rose.", published=published)])
+        shelf.add([RawArticle(key, f"News {key}", "Prices rose.", published=published)])
     assert sorted(keys(shelf, "prices")) == ["past", "undated"]
     assert sorted(keys(shelf, "prices", as_of=now + timedelta(days=2))) == ["future", "past", "undated"]
     assert keys(shelf, "prices", as_of=now - timedelta(days=2)) == ["undated"]
@@ -147,8 +149,8 @@ def test_a_question_that_names_its_time_finds_what_was_published_then(open_libra
     shelf = open_library()
     for year, why in ((2021, "Rain spoilt the wheat."), (2022, "War closed the ports."), (2023, "Gas cost more.")):
         day = datetime(year, 3, 9, tzinfo=UTC)
-        shelf.add([Article(str(year), why, f"The prices of bread rose in March. {why}", published=day)])
-    shelf.add([Article("undated", "Prices", "The prices of bread rose in March 2022.")])
+        shelf.add([RawArticle(str(year), why, f"The prices of bread rose in March. {why}", published=day)])
+    shelf.add([RawArticle("undated", "Prices", "The prices of bread rose in March 2022.")])
     assert keys(shelf, "bread prices in March 2022") == ["2022"]
     assert keys(shelf, "bread prices since 2022", as_of=datetime(2023, 2, 1, tzinfo=UTC)) == ["2022"]
     assert sorted(keys(shelf, "bread prices before 2023")) == ["2021", "2022"]
@@ -176,7 +178,7 @@ def test_the_moment_of_the_answer_is_said(stocked: Library) -> None:
 def test_sources_and_languages_narrow_an_answer(open_library: Open) -> None:
     shelf = open_library()
     for key, source, language in (("a", "www.BBC.com", "en"), ("b", "Reuters", "EN"), ("c", "bbc.COM", "de")):
-        shelf.add([Article(key, f"News {key}", f"Prices rose in {key}.", source=source, language=language)])
+        shelf.add([RawArticle(key, f"News {key}", f"Prices rose in {key}.", source=source, language=language)])
     assert sorted(keys(shelf, "prices", sources=["bbc.com"])) == ["a", "c"]
     assert sorted(keys(shelf, "prices", languages=["En"])) == ["a", "b"]
     assert keys(shelf, "prices", sources=["BBC.com", "reuters"], languages=["de"]) == ["c"]
@@ -185,7 +187,7 @@ def test_sources_and_languages_narrow_an_answer(open_library: Open) -> None:
 def test_sources_are_asked_for_as_people_call_them(open_library: Open) -> None:
     shelf = open_library()
     for key, source in (("a", "www.theweek.co.uk"), ("b", "The Week"), ("c", "reuters.com"), ("d", "Reuters")):
-        shelf.add([Article(key, f"News {key}", f"Prices rose in {key * 9}.", source=source)])
+        shelf.add([RawArticle(key, f"News {key}", f"Prices rose in {key * 9}.", source=source)])
     for name, expected in (
         ("theweek", ["a", "b"]),
         ("The Week", ["a", "b"]),
@@ -231,7 +233,7 @@ def test_the_words_of_a_phrase_are_marked_and_operators_are_not(stocked: Library
 def test_each_article_gives_as_many_passages_as_are_wished(open_library: Open) -> None:
     shelf = open_library()
     text = "\n\n".join(f"The committee met on day {n}. " + f"Member {n} said that it was late. " * 16 for n in range(6))
-    shelf.add([Article("long", "Committee", text), Article("short", "Committee", "The committee met.")])
+    shelf.add([RawArticle("long", "Committee", text), RawArticle("short", "Committee", "The committee met.")])
     assert sorted(keys(shelf, "committee")) == ["long", "short"]
     for wished in (2, 3):
         hits = shelf.search("committee", per_article=wished).hits
@@ -337,7 +339,7 @@ def test_a_second_writer_is_told_who_writes_while_searches_go_on(
     stocked: Library, open_library: Open, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, says_who: bool
 ) -> None:
     (tmp_path / "note.txt").write_text("Storm in Hamburg\n\nThe harbour was closed.")
-    monkeypatch.setattr("searchsvc.locking.PATIENCE", 0.2)
+    monkeypatch.setattr("searchsvc.catalogue.lock.PATIENCE", 0.2)
     with held_elsewhere(stocked.folder, says_who=says_who) as pid:
         who = f"process {pid}" if says_who else "another process"
         attempts: list[Callable[[], object]] = [
@@ -361,7 +363,7 @@ def test_a_second_writer_is_told_who_writes_while_searches_go_on(
 
 def test_a_writer_waits_for_another_that_is_quick(stocked: Library) -> None:
     threads = [
-        threading.Thread(target=lambda n=n: reopened(stocked).add([Article(f"a{n}", "T", f"Number {n}.")]))
+        threading.Thread(target=lambda n=n: reopened(stocked).add([RawArticle(f"a{n}", "T", f"Number {n}.")]))
         for n in range(4)
     ]
     for thread in threads:
@@ -395,7 +397,7 @@ def test_two_processes_that_index_one_folder_at_once_end_as_one_would(stocked: L
     assert [(writer.communicate(timeout=200)[0], writer.returncode) for writer in writers] == [("4 []\n", 0)] * 2
     shelf = reopened(stocked)
     assert (shelf.status().articles, shelf.status().passages, shelf.status().pending) == (74, 74, 0)
-    assert shelf.verify() == Verified((), 1.0, 37)
+    assert shelf.verify() == Verification((), 1.0, 37)
     entries = {n: shelf.article(article_id(f"{n}")) for n in range(70)}
     assert {n: (entry.text, entry.version) for n, entry in entries.items()} == {
         n: (f"The committee met on day {n} of the month.", 1) for n in range(70)
@@ -411,7 +413,8 @@ import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import conftest
-from searchsvc import indexing, library
+from searchsvc import library
+from searchsvc.ingest import indexer as indexing
 indexing.BATCH = 7
 embedder = conftest.BagOfWords()
 library.load = lambda *_, **__: embedder
@@ -426,9 +429,9 @@ print(report.files, report.problems)
 def test_an_error_while_writing_frees_the_lock(stocked: Library, words: Words) -> None:
     words.fails_at = words.calls + 1
     with pytest.raises(KeyboardInterrupt):
-        stocked.add([Article("new", "New", "Something new.")])
+        stocked.add([RawArticle("new", "New", "Something new.")])
     assert not (stocked.folder / "writer.pid").exists()
-    assert Library(stocked.settings).add([Article("new", "New", "Something new.")]).added == 1
+    assert Library(stocked.settings).add([RawArticle("new", "New", "Something new.")]).added == 1
 
 
 def test_searches_go_on_while_another_thread_writes(stocked: Library) -> None:
@@ -451,7 +454,7 @@ def test_searches_go_on_while_another_thread_writes(stocked: Library) -> None:
         thread.start()
     try:
         for number in range(8):
-            stocked.add([Article(f"a{n}", "Moving", f"Number {number} of {n}.") for n in range(3)])
+            stocked.add([RawArticle(f"a{n}", "Moving", f"Number {number} of {n}.") for n in range(3)])
             stocked.remove(["a1"])
     finally:
         done.set()
@@ -484,7 +487,7 @@ def test_an_index_keeps_the_passage_size_that_it_was_made_with(open_library: Ope
     text = ("The river rose by a metre in the night. " * 14).strip()
     Library(Settings(index=tmp_path / "index", passage_tokens=32)).add([FLOOD])
     shelf = open_library()
-    shelf.add([Article("long", "Long", text)])
+    shelf.add([RawArticle("long", "Long", text)])
     assert shelf.status().passage_tokens == 32
     texts = [hit.text for hit in shelf.search("river", limit=1, per_article=10).hits]
     assert len(texts) == 5
@@ -622,7 +625,7 @@ def test_a_full_disk_is_said_and_leaves_what_was_there(stocked: Library) -> None
     (pages,) = db.execute("PRAGMA page_count").fetchone()
     db.execute(f"PRAGMA max_page_count = {pages}")
     with pytest.raises(SearchsvcError, match="full"):
-        stocked.add([Article("big", "Big", "It is a very long text. " * 5_000)])
+        stocked.add([RawArticle("big", "Big", "It is a very long text. " * 5_000)])
     assert sorted(keys(stocked, "evacuated votes")) == ["fire", "flood", "vote"]
     assert reopened(stocked).verify().problems == ()
 
@@ -637,7 +640,7 @@ def test_a_backup_puts_everything_back_also_for_those_who_have_the_index_open(st
     other = reopened(stocked)
     assert "fire" in keys(other, "forest")
     stocked.remove(["fire", "flood"])
-    stocked.add([Article("new", "New", "The volcano erupted.")])
+    stocked.add([RawArticle("new", "New", "The volcano erupted.")])
     reopened(stocked).restore(tmp_path / "backup")
     for shelf in (stocked, other, reopened(stocked)):
         assert sorted(keys(shelf, "forest volcano Danube votes")) == ["fire", "flood", "vote"]
@@ -654,7 +657,7 @@ def test_a_backup_is_restored_where_there_is_no_index(stocked: Library, tmp_path
     stocked.backup(tmp_path / "backup")
     elsewhere = Library(Settings(index=tmp_path / "elsewhere"))
     elsewhere.restore(tmp_path / "backup")
-    assert elsewhere.verify() == Verified((), 1.0, 3)
+    assert elsewhere.verify() == Verification((), 1.0, 3)
     assert keys(elsewhere, "Danube")[0] == "flood"
 
 
@@ -676,8 +679,8 @@ def test_a_damaged_catalogue_is_put_right_by_a_backup(stocked: Library, tmp_path
     written_anew(stocked.folder / "catalogue.sqlite3", b"garbage" * 1_000)
     shelf = reopened(stocked)
     shelf.restore(tmp_path / "backup")
-    assert shelf.verify() == Verified((), 1.0, 3)
-    assert reopened(stocked).verify() == Verified((), 1.0, 3)
+    assert shelf.verify() == Verification((), 1.0, 3)
+    assert reopened(stocked).verify() == Verification((), 1.0, 3)
 
 
 def test_tidying_lets_go_of_what_is_not_in_force_and_changes_no_answer(stocked: Library, words: Words) -> None:
@@ -687,7 +690,7 @@ def test_tidying_lets_go_of_what_is_not_in_force_and_changes_no_answer(stocked: 
     stocked.tidy(timedelta(0))
     assert [(hit.passage_id, hit.score) for hit in stocked.search("Danube forest votes").hits] == before
     assert [version.number for version in stocked.versions(article_id("flood"))] == rows == [2, 1]
-    assert stocked.verify() == Verified((), 1.0, 3)
+    assert stocked.verify() == Verification((), 1.0, 3)
     embedded = len(words.embedded)
     stocked.add([FLOOD])  # its vector was let go of
     assert words.embedded[embedded:] == [f"{FLOOD.title}\n{FLOOD.text}"]
@@ -705,7 +708,7 @@ def test_searches_that_began_before_it_was_tidied_are_answered(stocked: Library)
 def test_what_an_interrupted_run_committed_can_be_searched(
     open_library: Open, words: Words, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("searchsvc.indexing.BATCH", 2)
+    monkeypatch.setattr("searchsvc.ingest.indexer.BATCH", 2)
     records = [{"id": str(n), "title": f"Report {n}", "text": f"The committee met on day {n}."} for n in range(6)]
     (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, records)))
     words.fails_at = 2
@@ -725,7 +728,7 @@ def test_what_a_killed_writer_committed_can_be_searched(stocked: Library, monkey
     with monkeypatch.context() as patch:
         patch.setattr("searchsvc.engines.local.LocalEngine.follow", killed)
         with pytest.raises(KeyboardInterrupt):
-            stocked.add([Article("new", "New", "The volcano erupted.")])
+            stocked.add([RawArticle("new", "New", "The volcano erupted.")])
     results = reopened(stocked).search("volcano")
     assert (results.hits[0].article.key, results.pending) == ("new", 0)
 
@@ -752,7 +755,9 @@ def test_a_catalogue_that_was_deleted_and_made_anew_is_answered_from(open_librar
     for file in (tmp_path / "index").glob("catalogue.sqlite3*"):
         file.unlink()
     shelf = reopened(Library(Settings(index=tmp_path / "index")))
-    shelf.add([VOTE, Article("a", "Storm", "The harbour was closed."), Article("b", "Drought", "The wells ran dry.")])
+    shelf.add(
+        [VOTE, RawArticle("a", "Storm", "The harbour was closed."), RawArticle("b", "Drought", "The wells ran dry.")]
+    )
     assert keys(shelf, "votes counted")[0] == "vote"
     assert {hit.article.key for hit in shelf.search("votes harbour wells").hits} == {"vote", "a", "b"}
     assert [hit.why.lexical_rank for hit in shelf.search("Danube").hits] == [0, 0, 0]
@@ -760,7 +765,7 @@ def test_a_catalogue_that_was_deleted_and_made_anew_is_answered_from(open_librar
 
 def test_problems_among_articles_are_reported_and_the_rest_is_searchable(open_library: Open) -> None:
     shelf = open_library()
-    report = shelf.add([Problem("line 1", "not a record"), Article("empty", "Empty", ""), FLOOD])
+    report = shelf.add([Problem("line 1", "not a record"), RawArticle("empty", "Empty", ""), FLOOD])
     assert [problem.where for problem in report.problems] == ["line 1", "empty"]
     assert (report.added, report.lost) == (1, 2)
     assert keys(shelf, "Danube") == ["flood"]
@@ -809,7 +814,7 @@ def test_the_real_model_is_recognised_by_another_library_and_embeds_nothing_twic
     space = again.served.space
     assert (space.dimension, space.fingerprint) == (384, again.embedder.fingerprint)
     rows = again.catalogue.rows([1, 2, 3], space.row)
-    assert again.verify() == Verified((), 1.0, 3)
+    assert again.verify() == Verification((), 1.0, 3)
     np.testing.assert_allclose(np.linalg.norm(rows.vectors.astype(np.float32), axis=1), 1.0, atol=2e-3)
 
 
@@ -828,7 +833,7 @@ def test_an_index_made_on_another_kind_of_machine_is_searched_and_marked_all_the
     for place, (maker, asker) in enumerate(((Elsewhere(), words), (words, Elsewhere()))):
         settings = Settings(index=tmp_path / f"index{place}")
         monkeypatch.setattr(library, "load", lambda *_, embedder=maker, **__: embedder)
-        Library(settings).add([Article("a", "A title", text)])
+        Library(settings).add([RawArticle("a", "A title", text)])
         monkeypatch.setattr(library, "load", lambda *_, embedder=asker, **__: embedder)
         (hit,) = Library(settings).search("what ammunition does Russia seek").hits
         assert hit.answer_text == "Russia seeks ammunition."

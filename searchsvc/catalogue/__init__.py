@@ -20,47 +20,46 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from searchsvc.articles import Problem
-from searchsvc.catalogue import parts, stories
-from searchsvc.catalogue.blocks import among, of
-from searchsvc.catalogue.checksums import Key, Slice, Table, look
-from searchsvc.catalogue.copies import copy, is_catalogue, proven, put_in_place
+from searchsvc.catalogue import failing_parts as parts
+from searchsvc.catalogue import near_duplicates as stories
+from searchsvc.catalogue.backup import copy, is_catalogue, proven, put_in_place
+from searchsvc.catalogue.boilerplate import among, of
+from searchsvc.catalogue.checksums import CheckedRows, Key, Table, check_rows
 from searchsvc.catalogue.database import Connection, Identity, connect, identity, make, migrate
 from searchsvc.catalogue.records import (
     Counts,
-    Dates,
-    Entry,
+    DateSpan,
+    EmbeddingSpace,
+    FailingPart,
     FeedState,
-    Found,
+    FileState,
     Job,
-    Part,
-    Recurring,
-    Rows,
-    Seen,
-    Space,
-    Version,
+    PassageVectors,
+    RecurringBlock,
+    StoredPassage,
     from_microseconds,
     to_microseconds,
 )
-from searchsvc.catalogue.writing import Writer
+from searchsvc.catalogue.writer import Writer
 from searchsvc.errors import Busy, NoIndex
-from searchsvc.passages import Passage
-from searchsvc.sources import standing
+from searchsvc.text.article import Article, Problem, Version
+from searchsvc.text.passages import Passage
+from searchsvc.text.sources import standing
 
 __all__ = [
+    "Article",
     "Catalogue",
     "Counts",
-    "Dates",
-    "Entry",
+    "DateSpan",
+    "EmbeddingSpace",
+    "FailingPart",
     "FeedState",
-    "Found",
+    "FileState",
     "Job",
     "Key",
-    "Part",
-    "Recurring",
-    "Rows",
-    "Seen",
-    "Space",
+    "PassageVectors",
+    "RecurringBlock",
+    "StoredPassage",
     "Table",
     "Version",
     "Writer",
@@ -135,11 +134,11 @@ class Catalogue:
         """Return the random name that a catalogue gets when it is made, and anew when another is restored over it."""
         return str(self._db.execute("SELECT value FROM facts WHERE name = 'lineage'").fetchone()[0])
 
-    def space(self, state: str = "serving") -> Space | None:
+    def space(self, state: str = "serving") -> EmbeddingSpace | None:
         """Return the space that is `serving`, or the one that is `making`; None where there is none."""
         sql = "SELECT row, model, fingerprint, dimension, passage_tokens FROM spaces WHERE state = ?"
         found = self._db.execute(sql, (state,)).fetchone()
-        return None if found is None else Space(*found)
+        return None if found is None else EmbeddingSpace(*found)
 
     def counts(self) -> Counts:
         """Return how much there is in force, and how far the change log goes."""
@@ -156,12 +155,12 @@ class Catalogue:
             updated=None if at is None else from_microseconds(at),
         )
 
-    def span(self) -> Dates:
+    def span(self) -> DateSpan:
         """Return the first and last date of publication, and how many articles have none."""
         sql = "SELECT min(published), max(published), count(*) - count(published) FROM newest"
         low, high, undated = self._db.execute(sql).fetchone()
         oldest, newest = (None if value is None else from_microseconds(value) for value in (low, high))
-        return Dates(oldest, newest, undated)
+        return DateSpan(oldest, newest, undated)
 
     def sources(self) -> list[tuple[str, int]]:
         """Return the sources with how many articles each has, most first."""
@@ -181,12 +180,12 @@ class Catalogue:
         """Return what tells a change from the one with the same number in another catalogue."""
         return f"{self.lineage()} {self.changed_at(number)}"
 
-    def article(self, ident: str) -> Entry | None:
+    def article(self, ident: str) -> Article | None:
         """Return the article with this id, or None."""
         found = self._db.execute(f"SELECT {ENTRY} FROM newest WHERE id = ?", (ident,)).fetchone()
         return None if found is None else _entry(found)
 
-    def articles(self, rows: Iterable[int]) -> dict[int, Entry]:
+    def articles(self, rows: Iterable[int]) -> dict[int, Article]:
         """Return articles by row, replaced ones too; one that has gone is not among them."""
         db, sql = self._db, f"SELECT {ENTRY} FROM articles WHERE row = ?"
         found = (db.execute(sql, (row,)).fetchone() for row in rows)
@@ -197,7 +196,7 @@ class Catalogue:
         db, sql = self._db, "SELECT published, source, language FROM articles WHERE row = ?"
         return {row: found for row in rows if (found := db.execute(sql, (row,)).fetchone()) is not None}
 
-    def passages(self, rows: Iterable[int]) -> dict[int, Found]:
+    def passages(self, rows: Iterable[int]) -> dict[int, StoredPassage]:
         """Return passages by row; one that has gone is not among them."""
         db, sql = self._db, "SELECT row, article, start, end, sentences FROM passages WHERE row = ?"
         found = (db.execute(sql, (row,)).fetchone() for row in rows)
@@ -233,12 +232,12 @@ class Catalogue:
         sql = "SELECT source, url, origin FROM articles WHERE row = ?"
         return {row: standing(*found) for row in rows if (found := self._db.execute(sql, (row,)).fetchone())}
 
-    def seen(self, path: str) -> Seen | None:
+    def seen(self, path: str) -> FileState | None:
         """Return what is known of a file."""
         found = self._db.execute(f"SELECT {SEEN} FROM files WHERE path = ?", (path,)).fetchone()
         return None if found is None else _seen(found)
 
-    def seen_under(self, path: str) -> dict[str, Seen]:
+    def seen_under(self, path: str) -> dict[str, FileState]:
         """Return what is known of a file, or of the files below a folder, by path."""
         sql = f"SELECT path, {SEEN} FROM files WHERE {UNDER}"
         return {name: _seen(rest) for name, *rest in self._db.execute(sql, _under(path))}
@@ -301,7 +300,7 @@ class Catalogue:
         sql = "SELECT id, began, ended, said, owner FROM jobs WHERE ended IS NULL ORDER BY began"
         return [_job(values) for values in self._db.execute(sql)]
 
-    def failing_parts(self) -> list[tuple[str, Part]]:
+    def failing_parts(self) -> list[tuple[str, FailingPart]]:
         """Return the parts on record as failing, each with the name of its process, which may have ended since."""
         return parts.every(self._db)
 
@@ -333,14 +332,14 @@ class Catalogue:
         db, sql = self._db, "SELECT 1 FROM articles WHERE row = ?"
         return [row for row in articles if db.execute(sql, (row,)).fetchone() is None]
 
-    def rows(self, articles: Sequence[int], space: int) -> Rows:
+    def rows(self, articles: Sequence[int], space: int) -> PassageVectors:
         """Return the passages of articles, given by ascending row, with their vectors in a space."""
         db = self._db
         sql = """SELECT p.row, p.article, v.vector FROM passages p JOIN vectors v ON v.digest = p.vector
                  WHERE p.article = ? AND p.space = ? ORDER BY p.row"""
         found = [values for article in articles for values in db.execute(sql, (article, space))]
         vectors = np.frombuffer(b"".join(values[2] for values in found), np.float16)
-        return Rows(
+        return PassageVectors(
             np.array([values[0] for values in found], np.int64),
             np.array([values[1] for values in found], np.int64),
             vectors.reshape(len(found), -1 if found else 0),
@@ -351,12 +350,12 @@ class Catalogue:
         sql = "SELECT p.row FROM passages p JOIN newest n ON n.row = p.article WHERE p.space = ? ORDER BY p.row"
         return np.fromiter((row for (row,) in self._db.execute(sql, (space,))), np.int64)
 
-    def passages_of(self, article: int, space: int) -> list[Found]:
+    def passages_of(self, article: int, space: int) -> list[StoredPassage]:
         """Return the passages of one article in a space, in order."""
         sql = "SELECT row, article, start, end, sentences FROM passages WHERE article = ? AND space = ? ORDER BY row"
         return [_found(values) for values in self._db.execute(sql, (article, space))]
 
-    def lacking(self, space: int, after: int, most: int) -> list[Entry]:
+    def lacking(self, space: int, after: int, most: int) -> list[Article]:
         """Return the first articles in force, by row, behind the row `after`, that have no passages in a space."""
         sql = f"""SELECT {ENTRY} FROM newest WHERE row > ? AND NOT EXISTS
                   (SELECT 1 FROM passages WHERE article = newest.row AND space = ?) ORDER BY row LIMIT ?"""
@@ -370,7 +369,7 @@ class Catalogue:
         """Return the numbers of the junk in an article, given by row."""
         return of(self._db, article)
 
-    def outdated(self, most: int) -> list[Entry]:
+    def outdated(self, most: int) -> list[Article]:
         """Return the first articles whose passages do not follow from what is junk now, by row."""
         sql = f"SELECT {ENTRY} FROM newest WHERE row IN (SELECT article FROM outdated) ORDER BY row LIMIT ?"
         return [_entry(values) for values in self._db.execute(sql, (most,))]
@@ -379,19 +378,19 @@ class Catalogue:
         """Say whether an article, given by row, is among these."""
         return self._db.execute("SELECT 1 FROM outdated WHERE article = ?", (article,)).fetchone() is not None
 
-    def uncounted(self, most: int) -> list[Entry]:
+    def uncounted(self, most: int) -> list[Article]:
         """Return the first articles whose blocks were never counted, by row."""
         sql = f"SELECT {ENTRY} FROM newest WHERE row IN (SELECT article FROM uncounted) ORDER BY row LIMIT ?"
         return [_entry(values) for values in self._db.execute(sql, (most,))]
 
-    def recurring(self, least: int) -> list[Recurring]:
+    def recurring(self, least: int) -> list[RecurringBlock]:
         """Return the blocks that at least so many articles hold, most frequent first."""
         sql = """SELECT number, count(*), min(article), number IN (SELECT number FROM junk) FROM blocks
                  GROUP BY number HAVING count(*) >= ? ORDER BY 2 DESC, 1"""
         found = self._db.execute(sql, (least,))
-        return [Recurring(number, articles, row, bool(junk)) for number, articles, row, junk in found]
+        return [RecurringBlock(number, articles, row, bool(junk)) for number, articles, row, junk in found]
 
-    def unfolded(self, most: int) -> list[Entry]:
+    def unfolded(self, most: int) -> list[Article]:
         """Return articles whose copies have not been looked for, the newest first."""
         newest = "SELECT article FROM unfolded ORDER BY article DESC LIMIT ?"
         sql = f"SELECT {ENTRY} FROM articles WHERE row IN ({newest}) ORDER BY row DESC"
@@ -430,11 +429,11 @@ class Catalogue:
 
     # ------------------------------------------------------------------ damage
 
-    def look(self, table: Table, after: Key | None, most: int) -> Slice:
+    def check_rows(self, table: Table, after: Key | None, most: int) -> CheckedRows:
         """Look whether the next rows of a table fit their checksums; see `checksums.look`."""
-        return look(self._db, table, after, most)
+        return check_rows(self._db, table, after, most)
 
-    def using(self, vector: bytes) -> list[Found]:
+    def using(self, vector: bytes) -> list[StoredPassage]:
         """Return the passages in force, or being made, whose vector is kept by this digest."""
         sql = """SELECT p.row, p.article, p.start, p.end, p.sentences FROM passages p
                  JOIN newest n ON n.row = p.article WHERE p.vector = ?"""
@@ -561,9 +560,9 @@ class Catalogue:
         return value
 
 
-def _entry(values: tuple[object, ...]) -> Entry:
+def _entry(values: tuple[object, ...]) -> Article:
     published, since = (from_microseconds(at) if isinstance(at, int) else None for at in (values[8], values[12]))
-    return Entry(*values[:8], published, *values[9:12], since, values[13])  # type: ignore[call-arg, arg-type]
+    return Article(*values[:8], published, *values[9:12], since, values[13])  # type: ignore[call-arg, arg-type]
 
 
 def _job(values: tuple[Any, ...]) -> Job:
@@ -578,12 +577,12 @@ def _under(path: str) -> tuple[str, str, str]:
     return path, below + "/", below + "0"
 
 
-def _seen(values: Sequence[Any]) -> Seen:
+def _seen(values: Sequence[Any]) -> FileState:
     problems = tuple(Problem(*one) for one in json.loads(values[7] or "[]"))
-    return Seen(*values[:7], problems)  # type: ignore[call-arg]
+    return FileState(*values[:7], problems)  # type: ignore[call-arg]
 
 
-def _found(values: tuple[int, int, int, int, bytes]) -> Found:
+def _found(values: tuple[int, int, int, int, bytes]) -> StoredPassage:
     row, article, start, end, sentences = values
     pairs = np.frombuffer(sentences, "<i4").reshape(-1, 2).tolist()
-    return Found(row, article, Passage(start, end, tuple((a, b) for a, b in pairs)))
+    return StoredPassage(row, article, Passage(start, end, tuple((a, b) for a, b in pairs)))

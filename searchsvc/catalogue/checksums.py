@@ -33,7 +33,7 @@ COVERED: dict[Table, Sequence[str]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Slice:
+class CheckedRows:
     """Rows that were looked at: those that do not fit their checksum, those without one, the last; None at the end."""
 
     damaged: list[Key]
@@ -50,7 +50,7 @@ def checksum(*values: object) -> int:
     return total
 
 
-def look(db: "Connection", table: Table, after: Key | None, most: int) -> Slice:
+def check_rows(db: "Connection", table: Table, after: Key | None, most: int) -> CheckedRows:
     """Look at the next rows of a table, those behind the key `after`, of which there may be `most`."""
     key = KEYS[table]
     behind = f"WHERE {key} > ?" if after is not None else ""
@@ -63,7 +63,7 @@ def look(db: "Connection", table: Table, after: Key | None, most: int) -> Slice:
             without.append(last)
         elif written != said:
             damaged.append(last)
-    return Slice(damaged, without, last if count == most else None)
+    return CheckedRows(damaged, without, last if count == most else None)
 
 
 def fill(db: "Connection", table: Table, keys: Iterable[Key]) -> None:

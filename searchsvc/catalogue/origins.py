@@ -6,8 +6,9 @@ registrable domain of an address, so that a part of this migration is done here,
 
 from typing import TYPE_CHECKING
 
-from searchsvc.catalogue import blocks, stories
-from searchsvc.sources import origin_of
+from searchsvc.catalogue import boilerplate as blocks
+from searchsvc.catalogue import near_duplicates as stories
+from searchsvc.text.sources import origin_of
 
 if TYPE_CHECKING:
     from searchsvc.catalogue.database import Connection

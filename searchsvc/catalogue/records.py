@@ -6,66 +6,15 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 from numpy.typing import NDArray
 
-from searchsvc.articles import Problem
-from searchsvc.passages import Passage
-from searchsvc.sources import credit, standing
+from searchsvc.text.article import Problem
+from searchsvc.text.passages import Passage
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """An article as the catalogue holds it: cleaned, and with its own row.
-
-    `version` counts the texts that it has had, from 1; `since` is when this one was recorded. `origin` is None where
-    the owner gave it, and else names whose feed brought it.
-    """
-
-    row: int
-    id: str
-    key: str
-    title: str
-    text: str
-    url: str | None
-    source: str | None
-    author: str | None
-    published: datetime | None
-    published_from: str | None
-    language: str | None
-    version: int = 1
-    since: datetime | None = None
-    origin: str | None = None
-
-    @property
-    def credit(self) -> str | None:
-        """Who published it, as people are told; see `sources.credit`."""
-        return credit(self.source, self.url, self.origin)
-
-    @property
-    def standing(self) -> int:
-        """How good the word is by which its source is known; see `sources.standing`."""
-        return standing(self.source, self.url, self.origin)
-
-    @property
-    def revised(self) -> datetime | None:
-        """When this text took the place of an earlier one; None for a first version."""
-        return self.since if self.version > 1 else None
-
-
-@dataclass(frozen=True, slots=True)
-class Version:
-    """A text that an article has or had: in force from `since` until `until` (None: still)."""
-
-    number: int
-    title: str
-    text: str
-    since: datetime
-    until: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class Space:
+class EmbeddingSpace:
     """An embedding space: the model that makes its vectors, and how long the passages are that it is given."""
 
     row: int
@@ -76,7 +25,7 @@ class Space:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class FileState:
     """A file as it was when it was last read to its end; its articles' keys are made of `key`.
 
     `size` is None while it has not been read to its end. Times are nanoseconds since 1970: of the last change to the
@@ -125,7 +74,7 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class FailingPart:
     """A part of a process that is failing, `failures` times in a row `since` then, and is tried again at `next_try`.
 
     The first word of the name is its kind, such as `feed`. Times are UTC.
@@ -139,7 +88,7 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class StoredPassage:
     """A passage of the catalogue with the row of its article."""
 
     row: int
@@ -148,7 +97,7 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
-class Recurring:
+class RecurringBlock:
     """A block by its number (see `junk`), how many articles hold it, the row of one, and whether it is junk."""
 
     number: int
@@ -158,7 +107,7 @@ class Recurring:
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class PassageVectors:
     """What a follower needs of passages, one element a passage, by ascending row."""
 
     rows: NDArray[np.int64]
@@ -177,7 +126,7 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True)
-class Dates:
+class DateSpan:
     """The first and last date of publication; `undated` counts the articles without one."""
 
     oldest: datetime | None

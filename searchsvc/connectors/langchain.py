@@ -4,10 +4,10 @@ from langchain_core.callbacks import CallbackManagerForRetrieverRun
 from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
 
-from searchsvc.client import Client
-from searchsvc.connectors.asking import ask, metadata
+from searchsvc.connectors.search import ask, metadata
+from searchsvc.interfaces.client import Client
 from searchsvc.library import Library
-from searchsvc.quoting import quoted
+from searchsvc.text.sanitize import sanitize
 
 
 class SearchsvcRetriever(BaseRetriever):
@@ -44,7 +44,7 @@ class SearchsvcRetriever(BaseRetriever):
         return [
             Document(
                 id=hit["passage"]["id"],
-                page_content=quoted(hit["passage"]["text"]),
+                page_content=sanitize(hit["passage"]["text"]),
                 metadata=metadata(hit, answer, self.library),
             )
             for hit in answer["hits"]

@@ -5,11 +5,11 @@ import asyncio
 from llama_index.core.base.base_retriever import BaseRetriever
 from llama_index.core.schema import NodeRelationship, NodeWithScore, QueryBundle, RelatedNodeInfo, TextNode
 
-from searchsvc.client import Client
-from searchsvc.client.shapes import FoundHit
-from searchsvc.connectors.asking import ask, metadata
+from searchsvc.connectors.search import ask, metadata
+from searchsvc.interfaces.client import Client
 from searchsvc.library import Library
-from searchsvc.quoting import quoted
+from searchsvc.schemas import FoundHit
+from searchsvc.text.sanitize import sanitize
 
 SHOWN = frozenset({"title", "date", "source", "link"})  # to a model, above the text
 
@@ -72,7 +72,7 @@ def _node(hit: FoundHit, known: dict[str, object]) -> TextNode:
     hidden = sorted(known.keys() - SHOWN - ({"origin"} if known["origin"] else set()))
     return TextNode(
         id_=hit["passage"]["id"],
-        text=quoted(hit["passage"]["text"]),
+        text=sanitize(hit["passage"]["text"]),
         start_char_idx=hit["passage"]["start"],
         end_char_idx=hit["passage"]["end"],
         metadata=known,

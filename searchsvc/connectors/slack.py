@@ -22,16 +22,16 @@ from slack_bolt.adapter.socket_mode import SocketModeHandler
 from slack_bolt.error import BoltError
 from slack_sdk.errors import SlackClientError
 
-from searchsvc.client import Client
-from searchsvc.client.shapes import Answer, FoundHit
-from searchsvc.connectors.asking import ask, link_to
-from searchsvc.dates import parse_bound
+from searchsvc.connectors.search import ask, link_to
 from searchsvc.errors import SearchsvcError
+from searchsvc.interfaces.client import Client
 from searchsvc.library import Library
-from searchsvc.questions import MOST_HITS
-from searchsvc.quoting import line, quoted
+from searchsvc.query.question import MOST_HITS
+from searchsvc.schemas import Answer, FoundHit
 from searchsvc.settings import Settings
-from searchsvc.sources import credit
+from searchsvc.text.dates import parse_bound
+from searchsvc.text.sanitize import one_line, sanitize
+from searchsvc.text.sources import credit
 
 TOKENS = ("SLACK_BOT_TOKEN", "SLACK_APP_TOKEN")  # xoxb-…, xapp-…
 COMMAND = "/news"
@@ -69,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     except SearchsvcError as fault:
         parser.exit(2, f"searchsvc: {fault.message}\n")
     except (BoltError, SlackClientError, OSError) as fault:
-        parser.exit(1, f"searchsvc: Slack cannot be reached, or refuses the tokens: {line(str(fault), 200)}\n")
+        parser.exit(1, f"searchsvc: Slack cannot be reached, or refuses the tokens: {one_line(str(fault), 200)}\n")
 
 
 def _library(url: str | None, index: Path | None) -> Library | Client:
@@ -114,12 +114,12 @@ def reply(library: Library | Client, question: str, *, shown: int = 0, as_of: st
         return _said(" ".join(f"{part[0].upper()}{part[1:]}." for part in (fault.message, fault.hint) if part))
     hits = answer["hits"][shown : shown + HITS]
     if not hits:
-        return _said(f"Nothing {'more ' if shown else ''}was found for: {line(question, LONGEST_NAME)}")
+        return _said(f"Nothing {'more ' if shown else ''}was found for: {one_line(question, LONGEST_NAME)}")
     blocks = [_note(answer)] if not shown else []
     blocks += [_block(hit, library) for hit in hits]
     if len(answer["hits"]) > shown + HITS:
         blocks.append(_button(f"{shown + HITS} {answer['as_of']} {question}"))
-    return {**_said(f"News: {line(question, LONGEST_NAME)}"), "blocks": blocks}
+    return {**_said(f"News: {one_line(question, LONGEST_NAME)}"), "blocks": blocks}
 
 
 def asked(typed: str) -> str:
@@ -140,24 +140,24 @@ def _note(answer: Answer) -> Block:
         parts.append(f"published {answer['period']['words']}")
     if not answer["convincing"]:
         parts.append("nothing convincing was found; this is the nearest")
-    return _rich({"type": "rich_text_section", "elements": [_text(line(" · ".join(parts), 1_500), italic=True)]})
+    return _rich({"type": "rich_text_section", "elements": [_text(one_line(" · ".join(parts), 1_500), italic=True)]})
 
 
 def _block(hit: FoundHit, library: Library | Client) -> Block:
     """Return a hit: title and link, date and source, and the passage as a quote with its answering sentence bold."""
     article, passage, answer = hit["article"], hit["passage"], hit["answer"]
-    title = line(article["title"], LONGEST_NAME) or "untitled"
+    title = one_line(article["title"], LONGEST_NAME) or "untitled"
     url = link_to(article, library)
     head = {"type": "link", "url": url, "text": title, "style": {"bold": True}} if url else _text(title, bold=True)
     published = article["published"] and parse_bound(article["published"], end=False)
     copies = len(hit["also_in"])
     facts = [
         f"{published.day} {published:%B} {published.year}" if published else "undated",
-        line(credit(article["source"], article["url"], article.get("origin")) or "", LONGEST_NAME),
+        one_line(credit(article["source"], article["url"], article.get("origin")) or "", LONGEST_NAME),
         f"and in {copies} other{'s' if copies > 1 else ''}" if copies else "",
     ]
     start, end = answer["start"] - passage["start"], answer["end"] - passage["start"]
-    text = quoted(passage["text"], LONGEST_PASSAGE)
+    text = sanitize(passage["text"], LONGEST_PASSAGE)
     parts = (_text(text[:start]), _text(text[start:end], bold=True), _text(text[end:]))
     return _rich(
         {"type": "rich_text_section", "elements": [head, _text(f"\n{' · '.join(filter(None, facts))}\n")]},

@@ -14,40 +14,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from searchsvc.catalogue import Catalogue, Entry
-from searchsvc.embedding import Vectors
-from searchsvc.sources import label
-
-
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """What an article must be to be found at all.
-
-    `after` and `before` (inclusive) leave out articles without a date; `as_of` leaves out only what is known to
-    have been published later. Sources and languages are compared without case; empty means any.
-
-    Every one of `phrases` must stand in the passage or in its title, and none of `excluded` anywhere in the article's
-    passages or title: its words one after another, as they are spelt but for case and accents, whatever is between.
-    """
-
-    after: datetime | None = None
-    before: datetime | None = None
-    as_of: datetime | None = None
-    sources: frozenset[str] = frozenset()
-    languages: frozenset[str] = frozenset()
-    phrases: tuple[str, ...] = ()
-    excluded: tuple[str, ...] = ()
-
-    def allows(self, entry: Entry) -> bool:
-        """Say whether an article is let through by its dates, source and language; its text is not looked at."""
-        at = entry.published
-        return (
-            (self.after is None or (at is not None and at >= self.after))
-            and (self.before is None or (at is not None and at <= self.before))
-            and (self.as_of is None or at is None or at <= self.as_of)
-            and _is_among(entry.source, self.sources)
-            and _is_among(entry.language, self.languages)
-        )
+from searchsvc.catalogue import Catalogue
+from searchsvc.models.embedder import Vectors
+from searchsvc.query.filter import Filter
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +77,3 @@ class Engine(Protocol):
 
     def snapshot(self, catalogue: Catalogue) -> Snapshot:
         """Return the newest state; the one that was returned before where nothing has changed."""
-
-
-def _is_among(name: str | None, wanted: frozenset[str]) -> bool:
-    return not wanted or (name is not None and label(name) in map(label, wanted))

@@ -17,17 +17,17 @@ from pathlib import Path
 
 import numpy as np
 
-from searchsvc.articles import article_id
-from searchsvc.embedding import BUNDLED
 from searchsvc.errors import BadInput, SearchsvcError
 from searchsvc.evaluation.comparison import Comparison, compare
+from searchsvc.evaluation.judged_set import LAYOUT, DatedQuestion, JudgedSet, read
 from searchsvc.evaluation.measures import SHOWING, Measure, ranked, shown, summed_up, within
 from searchsvc.evaluation.runs import VERSION, Outcome, Run, load, save
-from searchsvc.indexing import Progress
-from searchsvc.judgements import LAYOUT, JudgedSet, PastQuestion, read
+from searchsvc.ingest.indexer import Progress
 from searchsvc.library import PASSAGE_TOKENS, Announce, Library
-from searchsvc.questions import MOST_HITS
+from searchsvc.models.embedder import BUNDLED
+from searchsvc.query.question import MOST_HITS
 from searchsvc.settings import Settings
+from searchsvc.text.article import article_id
 
 DEEPEST = 100  # what the measures look at, of one question's articles
 SHOWN = 10  # hits of the search that is timed: as many as a person gets
@@ -172,7 +172,7 @@ def _require_extra() -> None:
         raise SearchsvcError(f"{error.name} is not installed", "pip install 'searchsvc[eval]'") from error
 
 
-def _require_measures(floors: Mapping[str, float], ranking: Sequence[str], asked: Sequence[PastQuestion]) -> None:
+def _require_measures(floors: Mapping[str, float], ranking: Sequence[str], asked: Sequence[DatedQuestion]) -> None:
     """Say before the questions are asked which floors no answer to them could reach."""
     for name in floors:
         if name in SHOWING and not any(one.answers for one in asked):
@@ -211,7 +211,7 @@ def _indexed(library: Library, judged: JudgedSet, announce: Announce, progress: 
 
 
 def _ask(
-    library: Library, asked: Sequence[PastQuestion], depth: int, late: timedelta, *, freshness: bool
+    library: Library, asked: Sequence[DatedQuestion], depth: int, late: timedelta, *, freshness: bool
 ) -> list[_Found]:
     """Ask each question twice: for as many hits as a person gets, which is timed, and for all that is measured."""
     now = datetime.now(UTC)
@@ -237,7 +237,7 @@ def _ask(
 
 
 def _outcomes(
-    judged: JudgedSet, asked: Sequence[PastQuestion], found: Sequence[_Found], depth: int
+    judged: JudgedSet, asked: Sequence[DatedQuestion], found: Sequence[_Found], depth: int
 ) -> tuple[Outcome, ...]:
     values = ranked(
         {one.id: judged.judged[one.id] for one in asked},

@@ -15,21 +15,21 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from searchsvc.articles import Article, Problem, storable
 from searchsvc.errors import Unreadable
+from searchsvc.readers.compression import PACKED, most_packed
 from searchsvc.readers.feed import LARGEST, read_feed
 from searchsvc.readers.fields import from_record, without_surrogates
 from searchsvc.readers.html import read_html
 from searchsvc.readers.markdown import read_markdown
-from searchsvc.readers.packing import PACKED, most_packed
+from searchsvc.readers.problems import named
 from searchsvc.readers.records import read_json, read_json_lines
 from searchsvc.readers.tables import read_table
-from searchsvc.readers.tally import named
 from searchsvc.readers.text import read_text
+from searchsvc.text.article import Problem, RawArticle, storable
 
 __all__ = ["READERS", "Reader", "from_record", "guarded", "most_bytes", "read", "suffix_of", "walk"]
 
-Reader = Callable[[Path, str, int], Iterator[Article | Problem]]
+Reader = Callable[[Path, str, int], Iterator[RawArticle | Problem]]
 
 READERS: dict[str, Reader] = {
     ".txt": read_text,
@@ -59,7 +59,7 @@ _REASONS = {
 }
 
 
-def read(path: Path, key: str, limit: int) -> Iterator[Article | Problem]:
+def read(path: Path, key: str, limit: int) -> Iterator[RawArticle | Problem]:
     """Yield what a file holds; `limit` is the most bytes, unpacked, that one article may have.
 
     Raises nothing about the file: whatever is wrong with it comes as a `Problem`, after the articles that
@@ -68,7 +68,7 @@ def read(path: Path, key: str, limit: int) -> Iterator[Article | Problem]:
     return named(_read(path, key, limit), storable(str(path)))
 
 
-def _read(path: Path, key: str, limit: int) -> Iterator[Article | Problem]:
+def _read(path: Path, key: str, limit: int) -> Iterator[RawArticle | Problem]:
     reader = READERS.get(suffix_of(path))
     try:
         mode = _mode(path)

@@ -10,22 +10,22 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urljoin
 
-from searchsvc.articles import Article, Problem
 from searchsvc.errors import Unreadable
-from searchsvc.readers.feed_entries import Entry, Feed
+from searchsvc.readers.compression import too_large, whole
+from searchsvc.readers.feed_entries import Feed, FeedEntry
 from searchsvc.readers.feed_json import json_entry, json_feed
 from searchsvc.readers.feed_xml import xml_feed
 from searchsvc.readers.html import decode_page
-from searchsvc.readers.packing import too_large, whole
+from searchsvc.text.article import Problem, RawArticle
 
-__all__ = ["Entry", "Feed", "fetched_feed", "from_entry", "json_entry", "parse_feed", "read_feed"]
+__all__ = ["Feed", "FeedEntry", "fetched_feed", "from_entry", "json_entry", "parse_feed", "read_feed"]
 
 LARGEST = 10_000_000  # bytes of a feed, which is read as a whole; a single article may be limited further
 
 _FEEDS = frozenset({"application/rss+xml", "application/atom+xml", "application/feed+json"})
 
 
-def read_feed(path: Path, key: str, limit: int) -> Iterator[Article | Problem]:
+def read_feed(path: Path, key: str, limit: int) -> Iterator[RawArticle | Problem]:
     """Yield the article of each entry, whose text is what the feed holds of it; nothing is fetched.
 
     `limit`: bytes of one article. Raises `OSError`, and `Unreadable` where the file is no feed, is larger than
@@ -42,14 +42,14 @@ def read_feed(path: Path, key: str, limit: int) -> Iterator[Article | Problem]:
         raise Unreadable("the feed is cut short")
 
 
-def from_entry(entry: Entry, where: str, feed: str) -> Iterator[Article | Problem]:
+def from_entry(entry: FeedEntry, where: str, feed: str) -> Iterator[RawArticle | Problem]:
     """Yield the article that an entry of the feed with this key holds, or the `Problem` for which there is none."""
     if entry.doubt:
         yield Problem(where, entry.doubt, lost=False)
     if not entry.text:
         yield Problem(where, "no text")
         return
-    yield Article(
+    yield RawArticle(
         key=entry.key_within(feed),
         title=entry.title,
         text=entry.text,

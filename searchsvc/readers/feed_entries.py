@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import urljoin
 
-from searchsvc.articles import article_id, site_of
-from searchsvc.dates import parse_published
 from searchsvc.readers.feed_text import one_line
-from searchsvc.readers.fields import LONGEST_URL, language_code, short_key, without_surrogates
+from searchsvc.readers.fields import LONGEST_URL, short_key, without_surrogates
+from searchsvc.text.article import article_id, site_of
+from searchsvc.text.dates import parse_published
+from searchsvc.text.language import language_code
 
 FULL = 1_500  # characters from which on a summary is taken for the whole text
 
@@ -18,7 +19,7 @@ _ELLIPSIS = re.compile(r"(?:…|\.\.\.)[\])\s]*$", re.M)
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class FeedEntry:
     """One entry of a feed.
 
     `whole` says whether `text` is the full text rather than a summary of it; `text` is empty where there is neither.
@@ -46,11 +47,11 @@ class Entry:
 class Feed:
     """What a feed holds, in its own order; `cut_short` says that its end is missing."""
 
-    entries: tuple[Entry, ...]
+    entries: tuple[FeedEntry, ...]
     cut_short: bool = False
 
 
-def entry_of(
+def feed_entry_of(
     *,
     key: str,
     url: str | None,
@@ -62,7 +63,7 @@ def entry_of(
     published: object,
     updated: object,
     language: str,
-) -> Entry:
+) -> FeedEntry:
     """Return an entry, whole where it has a content of its own, or a long summary, and that is not broken off.
 
     `published` and `updated` are as the feed says them.
@@ -73,7 +74,7 @@ def entry_of(
     title = one_line(title)
     first, doubt = _moment(published)
     last, doubt_of_last = _moment(updated)
-    return Entry(
+    return FeedEntry(
         key=short_key(key.strip()) or url or article_id(f"{title}\n{text}"),
         title=title,
         text=text,

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 
 from searchsvc.errors import Unreadable
-from searchsvc.readers.feed_entries import Entry, Feed, entry_of, names_of, resolved, said
+from searchsvc.readers.feed_entries import Feed, FeedEntry, feed_entry_of, names_of, resolved, said
 from searchsvc.readers.feed_text import plain_text
-from searchsvc.readers.json_values import one_value
+from searchsvc.readers.json_stream import one_value
 
 _VERSIONS = "https://jsonfeed.org/version/"
 
@@ -19,11 +19,11 @@ def json_feed(text: str, url: str, most: int | None) -> Feed:
     return Feed(tuple(json_entry(item, url, feed) for item in items[:most] if isinstance(item, Mapping)))
 
 
-def json_entry(item: Mapping[str, object], url: str = "", feed: Mapping[str, object] | None = None) -> Entry:
+def json_entry(item: Mapping[str, object], url: str = "", feed: Mapping[str, object] | None = None) -> FeedEntry:
     """Return an item of a JSON Feed as an entry, with the language and authors of its feed where it names none."""
     feed = feed or {}
     html, plain = said(item, "content_html"), said(item, "content_text")
-    return entry_of(
+    return feed_entry_of(
         key=said(item, "id"),
         url=resolved(url, said(item, "url") or said(item, "external_url")),
         title=said(item, "title"),

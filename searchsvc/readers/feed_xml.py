@@ -16,7 +16,7 @@ from io import BytesIO
 from typing import Any
 
 from searchsvc.errors import Unreadable
-from searchsvc.readers.feed_entries import Entry, Feed, entry_of, names_of, resolved, said
+from searchsvc.readers.feed_entries import Feed, FeedEntry, feed_entry_of, names_of, resolved, said
 from searchsvc.readers.feed_text import plain_text
 
 _ROOTS = frozenset({"rss", "rdf", "feed", "channel"})
@@ -151,10 +151,10 @@ def _local(element: Any) -> str:
     return str(element.tag).rpartition("}")[2].rpartition(":")[2].lower()
 
 
-def _entry(entry: dict[str, Any], url: str, language: str) -> Entry:
+def _entry(entry: dict[str, Any], url: str, language: str) -> FeedEntry:
     contents = [part for part in entry.get("content") or [] if isinstance(part, Mapping)]
     languages = (said(part, "language") for part in [entry, *contents, entry.get("summary_detail")])
-    return entry_of(
+    return feed_entry_of(
         key=said(entry, "id"),
         url=resolved(url, said(entry, "link")),
         title=said(entry, "title"),

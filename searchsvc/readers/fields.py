@@ -1,13 +1,13 @@
 """A record: one article as named fields, whatever names its source chose for them."""
 
 import hashlib
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from searchsvc.articles import Article, Problem, site_of
-from searchsvc.dates import parse_published
+from searchsvc.text.article import Problem, RawArticle, site_of
+from searchsvc.text.dates import parse_published
+from searchsvc.text.language import language_code
 
 KEY = ("id", "_id", "key")
 TITLE = ("title", "headline", "head")
@@ -29,7 +29,7 @@ _KEY_SHOWN = 100
 _LONGEST_SHOWN = 80
 
 
-def from_record(record: Mapping[str, object], *, where: str, fallback_key: str) -> Iterator[Article | Problem]:
+def from_record(record: Mapping[str, object], *, where: str, fallback_key: str) -> Iterator[RawArticle | Problem]:
     """Yield the article that a record holds, or the `Problem` for which there is none.
 
     A field that cannot be used, such as a date nobody can believe, costs only itself: the article comes
@@ -56,7 +56,7 @@ def from_record(record: Mapping[str, object], *, where: str, fallback_key: str) 
         published = parse_published(said)
     except ValueError as fault:
         yield Problem(where, f"the date {_shown(said)} was left out: {fault}", lost=False)
-    yield Article(
+    yield RawArticle(
         key=words["id"] or words["url"] or fallback_key,
         title=words["title"] or "",
         text=text,
@@ -69,7 +69,7 @@ def from_record(record: Mapping[str, object], *, where: str, fallback_key: str) 
     )
 
 
-def shortened(article: Article) -> tuple[Article, list[str]]:
+def shortened(article: RawArticle) -> tuple[RawArticle, list[str]]:
     """Return an article whose fields have room in an answer, and what was done to those that had not.
 
     A title or a name is cut. Half an address leads nowhere, so one that is too long is left out. Of a key, a checksum
@@ -112,12 +112,6 @@ def without_surrogates(text: str) -> str:
     except UnicodeEncodeError:
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return text
-
-
-def language_code(said: object) -> str | None:
-    """Return the ISO 639-1 code at the start of a language tag: `en` of `en-GB`; None where there is none."""
-    found = re.match(r"\s*([A-Za-z]{2})(?:[-_.]|\s*$)", said) if isinstance(said, str) else None
-    return found[1].lower() if found else None
 
 
 def _places(record: Mapping[str, object]) -> list[dict[str, object]]:

@@ -9,13 +9,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from searchsvc.articles import Article, Problem, site_of
-from searchsvc.dates import parse_published
 from searchsvc.errors import Unreadable
+from searchsvc.readers.compression import whole
 from searchsvc.readers.encoding import declared, decode
 from searchsvc.readers.feed_text import text_of
-from searchsvc.readers.fields import language_code
-from searchsvc.readers.packing import whole
+from searchsvc.text.article import Problem, RawArticle, site_of
+from searchsvc.text.dates import parse_published
+from searchsvc.text.language import language_code
 
 _DECLARED = re.compile(rb"""<(?:meta|\?xml)\b[^>]{0,200}?(?:charset|encoding)\s*=\s*["']?\s*([\w.:-]{2,40})""", re.I)
 _XML = re.compile(r"<\?xml[^>]{0,200}\?>")
@@ -33,12 +33,12 @@ _BESIDE = frozenset({"head", "nav", "footer", "aside"})
 _BLOCKS = frozenset({"p", "head", "quote", "code", "list", "item", "table", "row"})
 
 
-def read_html(path: Path, key: str, limit: int) -> Iterator[Article | Problem]:
+def read_html(path: Path, key: str, limit: int) -> Iterator[RawArticle | Problem]:
     """Yield the one article of a page of at most `limit` bytes; raises `OSError` and `Unreadable`."""
     yield from article_on(decode_page(whole(path, limit)), str(path), key)
 
 
-def article_on(page: str, where: str, key: str) -> Iterator[Article | Problem]:
+def article_on(page: str, where: str, key: str) -> Iterator[RawArticle | Problem]:
     """Yield the one article on a page that is in memory; raises `Unreadable` where there is none."""
     tree, found, everything = _extracted(_XML.sub("", page, count=1))
     title = " ".join((found.title or "").split())
@@ -54,7 +54,7 @@ def article_on(page: str, where: str, key: str) -> Iterator[Article | Problem]:
     except ValueError as fault:
         yield Problem(where, f"the date {found.date!r} was left out: {fault}", lost=False)
     url = found.url if site_of(found.url) else None
-    yield Article(
+    yield RawArticle(
         key=key,
         title=title or "",
         text=text,

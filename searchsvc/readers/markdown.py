@@ -6,12 +6,12 @@ from html import unescape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from searchsvc.articles import Article, Problem
 from searchsvc.errors import Unreadable
+from searchsvc.readers.compression import whole
 from searchsvc.readers.encoding import decode
 from searchsvc.readers.fields import TEXT, TITLE, from_record
-from searchsvc.readers.packing import whole
 from searchsvc.readers.text import headline_and_rest
+from searchsvc.text.article import Problem, RawArticle
 
 if TYPE_CHECKING:
     from markdown_it.rules_core import StateCore
@@ -25,7 +25,7 @@ _MOST_LOOKED_AT = 10_000_000
 _BRACKET = re.compile(r"[][()]")
 
 
-def read_markdown(path: Path, key: str, limit: int) -> Iterator[Article | Problem]:
+def read_markdown(path: Path, key: str, limit: int) -> Iterator[RawArticle | Problem]:
     """Yield the one article of a file of at most `limit` bytes; raises `OSError` and `Unreadable`."""
     front, prose = _front_and_prose(decode(whole(path, limit)).replace("\r\n", "\n").replace("\r", "\n"))
     fields: dict[str, object] = {}

@@ -9,8 +9,8 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from searchsvc.articles import Article, Problem
-from searchsvc.readers.feed_entries import Entry
+from searchsvc.readers.feed_entries import FeedEntry
+from searchsvc.text.article import Problem, RawArticle
 
 _DATES = frozenset({"published", "updated"})
 
@@ -47,11 +47,11 @@ class Failed:
     reason: str
 
 
-Message = Article | Problem | Entry | Request | End | Failed
+Message = RawArticle | Problem | FeedEntry | Request | End | Failed
 
 _KINDS: dict[str, tuple[type[Message], tuple[str, ...]]] = {
     kind.__name__: (kind, tuple(one.name for one in fields(kind)))
-    for kind in (Article, Problem, Entry, Request, End, Failed)
+    for kind in (RawArticle, Problem, FeedEntry, Request, End, Failed)
 }
 
 

@@ -20,10 +20,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from searchsvc.articles import Article, Problem, storable
 from searchsvc.errors import Busy, Unreadable
-from searchsvc.readers.feed_entries import Entry, Feed
+from searchsvc.readers.feed_entries import Feed, FeedEntry
 from searchsvc.readers.messages import End, Failed, Message, Request, deserialize, serialize
+from searchsvc.text.article import Problem, RawArticle, storable
 
 AT_ONCE = 4  # processes of one owner; more wait for their turn: a hundred feeds may come due in the same moment
 KEPT = 1  # processes that wait for the next file
@@ -51,7 +51,7 @@ class ReaderProcesses:
         self._lock = threading.Lock()
         self._idle: list[_Worker] = []
 
-    def read(self, path: Path, key: str, limit: int) -> Iterator[Article | Problem]:
+    def read(self, path: Path, key: str, limit: int) -> Iterator[RawArticle | Problem]:
         """Yield what `readers.read` does; a process that hangs or dies is one `Problem` more, and the last.
 
         Raises Busy where no process can be started.
@@ -61,24 +61,24 @@ class ReaderProcesses:
         except Unreadable as fault:
             yield Problem(storable(str(path)), f"{fault.message}; it is read again when it has changed")
 
-    def article_on(self, body: bytes, charset: str, url: str) -> Iterator[Article | Problem]:
+    def article_on(self, body: bytes, charset: str, url: str) -> Iterator[RawArticle | Problem]:
         """Yield the article on a page that was fetched; raises Unreadable where there is none, and Busy."""
         yield from self._articles(Request("page", len(body), key=url, url=url, charset=charset), body)
 
     def feed(self, body: bytes, url: str, charset: str, most: int, *, is_page: bool) -> Feed:
         """Return what `fetched_feed` does of a feed that was fetched; raises Unreadable where it is none, and Busy."""
         request = Request("feed", len(body), url=url, charset=charset, limit=most, is_page=is_page)
-        entries: list[Entry] = []
+        entries: list[FeedEntry] = []
         with self._worker() as worker:
             messages = worker.ask(request, body)
-            while isinstance(message := next(messages), Entry):
+            while isinstance(message := next(messages), FeedEntry):
                 entries.append(message)
         return Feed(tuple(entries), cut_short=isinstance(message, End) and message.cut_short)
 
-    def _articles(self, request: Request, body: bytes = b"") -> Iterator[Article | Problem]:
+    def _articles(self, request: Request, body: bytes = b"") -> Iterator[RawArticle | Problem]:
         with self._worker() as worker:
             for message in worker.ask(request, body):
-                if isinstance(message, Article | Problem):
+                if isinstance(message, RawArticle | Problem):
                     yield message
 
     @contextmanager

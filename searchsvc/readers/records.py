@@ -4,13 +4,13 @@ import codecs
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from searchsvc.articles import Article, Problem
 from searchsvc.errors import Unreadable
+from searchsvc.readers.compression import blocks, is_packed, lines, too_large, whole
 from searchsvc.readers.encoding import decode
 from searchsvc.readers.feed import from_entry, json_entry
 from searchsvc.readers.fields import TEXT, from_record
-from searchsvc.readers.json_values import Scroll, one_value
-from searchsvc.readers.packing import blocks, is_packed, lines, too_large, whole
+from searchsvc.readers.json_stream import Scroll, one_value
+from searchsvc.text.article import Problem, RawArticle
 
 __all__ = ["from_record", "read_json", "read_json_lines", "text_lines"]
 
@@ -20,7 +20,7 @@ _FEED_TEXT = frozenset({"content_html", "content_text"})
 _WIDE_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
-def read_json_lines(path: Path, key: str, limit: int) -> Iterator[Article | Problem]:
+def read_json_lines(path: Path, key: str, limit: int) -> Iterator[RawArticle | Problem]:
     """Yield what each line holds; a broken line costs only itself. `limit`: bytes of one line.
 
     Raises `OSError`, and `Unreadable` where the whole file is damaged or empty.
@@ -41,7 +41,7 @@ def read_json_lines(path: Path, key: str, limit: int) -> Iterator[Article | Prob
         yield from _article(record, where, key, count)
 
 
-def read_json(path: Path, key: str, limit: int) -> Iterator[Article | Problem]:
+def read_json(path: Path, key: str, limit: int) -> Iterator[RawArticle | Problem]:
     """Yield the articles of a list, of a list inside one object (such as a JSON Feed), or of one object.
 
     Everything before a damaged place is kept. `limit`: bytes of one record. Raises `OSError`, and
@@ -92,7 +92,7 @@ def text_lines(path: Path, limit: int) -> Iterator[str | Unreadable]:
         raise Unreadable("is empty")
 
 
-def _article(record: object, where: str, key: str, count: int) -> Iterator[Article | Problem]:
+def _article(record: object, where: str, key: str, count: int) -> Iterator[RawArticle | Problem]:
     if not isinstance(record, Mapping):
         yield Problem(where, "not a record with named fields")
     elif not _FEED_TEXT.isdisjoint(record) and not any(name in record for name in TEXT):

@@ -7,18 +7,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
 
-from searchsvc.articles import Article, Problem
 from searchsvc.errors import Unreadable
+from searchsvc.readers.compression import too_large
 from searchsvc.readers.fields import TEXT, from_record
-from searchsvc.readers.packing import too_large
 from searchsvc.readers.records import text_lines
+from searchsvc.text.article import Problem, RawArticle
 
 _NEVER_CLOSED = "a quotation mark is never closed"
 
 _field_size = Lock()
 
 
-def read_table(path: Path, key: str, limit: int) -> Iterator[Article | Problem]:
+def read_table(path: Path, key: str, limit: int) -> Iterator[RawArticle | Problem]:
     """Yield the article of each row; a broken row costs only itself. `limit`: bytes of one row.
 
     Columns are parted by whichever of comma, tab, semicolon and bar the first row has most of. Raises

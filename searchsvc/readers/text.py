@@ -4,17 +4,17 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from searchsvc.articles import Article, Problem
+from searchsvc.readers.compression import whole
 from searchsvc.readers.encoding import decode
-from searchsvc.readers.packing import whole
+from searchsvc.text.article import Problem, RawArticle
 
 _LONGEST_HEADLINE = 200
 
 
-def read_text(path: Path, key: str, limit: int) -> Iterator[Article | Problem]:
+def read_text(path: Path, key: str, limit: int) -> Iterator[RawArticle | Problem]:
     """Yield the one article of a text file of at most `limit` bytes; raises `OSError` and `Unreadable`."""
     title, text = headline_and_rest(decode(whole(path, limit)))
-    yield Article(key=key, title=title, text=text)
+    yield RawArticle(key=key, title=title, text=text)
 
 
 def headline_and_rest(text: str) -> tuple[str, str]:

@@ -28,8 +28,8 @@ from scipy.stats import bootstrap, mannwhitneyu
 
 from searchsvc import Library, SearchsvcError, Settings
 from searchsvc.evaluation import kept_in
-from searchsvc.judgements import read
-from searchsvc.searching import Results
+from searchsvc.evaluation.judged_set import read
+from searchsvc.search.pipeline import Results
 
 NUMBERS: dict[str, Callable[[Results], float]] = {
     "confidence": lambda results: -1.0 if results.confidence is None else results.confidence,

@@ -21,9 +21,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from searchsvc.cleaning import clean
-from searchsvc.dates import parse_published
-from searchsvc.stories import Likeness, Telling, bands, likeness
+from searchsvc.text.cleaning import clean
+from searchsvc.text.dates import parse_published
+from searchsvc.text.near_duplicates import ComparedText, Likeness, bands, likeness
 
 SHORTEST = 5  # paragraphs of an article that is taken
 
@@ -67,7 +67,7 @@ class Text:
     def __init__(self, paragraphs: list[str]) -> None:
         self.paragraphs = list(paragraphs)
 
-    def telling(self, like: Telling) -> Telling:
+    def telling(self, like: ComparedText) -> ComparedText:
         return replace(like, text="\n\n".join(self.paragraphs))
 
 
@@ -164,13 +164,13 @@ COPIES: dict[str, tuple[Edit, ...]] = {
 }
 
 
-def retitled(original: Telling, rng: random.Random) -> str:
+def retitled(original: ComparedText, rng: random.Random) -> str:
     """Return the title as it was, in another order, or one made of the first sentence."""
     words, first = original.title.split(), original.text.split()[: rng.randint(6, 12)]
     return rng.choice((original.title, " ".join(rng.sample(words, len(words))), " ".join(first)))
 
 
-def copies(text: Text, original: Telling, rng: random.Random) -> Iterator[tuple[str, Telling, Telling]]:
+def copies(text: Text, original: ComparedText, rng: random.Random) -> Iterator[tuple[str, ComparedText, ComparedText]]:
     name = rng.choice(list(COPIES))
     for edit in COPIES[name]:
         edit(text, rng)
@@ -182,7 +182,9 @@ def copies(text: Text, original: Telling, rng: random.Random) -> Iterator[tuple[
 # ---------------------------------------------------------------------- what only reads alike
 
 
-def updates(text: Text, other: Text, original: Telling, rng: random.Random) -> Iterator[tuple[str, Telling, Telling]]:
+def updates(
+    text: Text, other: Text, original: ComparedText, rng: random.Random
+) -> Iterator[tuple[str, ComparedText, ComparedText]]:
     """Add one to four paragraphs of facts: by the same source, or by another that had the later version."""
     facts = [one for one in other.paragraphs if len(one.split()) >= 18][: rng.randint(1, 4)]
     if not facts:
@@ -200,7 +202,9 @@ def updates(text: Text, other: Text, original: Telling, rng: random.Random) -> I
     yield name, original, replace(text.telling(original), source=source, published=when)
 
 
-def live_blog(text: Text, original: Telling, rng: random.Random) -> Iterator[tuple[str, Telling, Telling]]:
+def live_blog(
+    text: Text, original: ComparedText, rng: random.Random
+) -> Iterator[tuple[str, ComparedText, ComparedText]]:
     """Two states of a page to which entries are added at the top, and from which old ones may be dropped."""
     new = rng.randint(2, max(2, len(text.paragraphs) // 3))
     gone = rng.choice((0, 0, rng.randint(1, max(1, len(text.paragraphs) // 3))))
@@ -212,7 +216,7 @@ def live_blog(text: Text, original: Telling, rng: random.Random) -> Iterator[tup
     yield "live blog, two states", before.telling(original), replace(after.telling(original), published=when)
 
 
-def toll(original: Telling, rng: random.Random) -> Iterator[tuple[str, Telling, Telling]]:
+def toll(original: ComparedText, rng: random.Random) -> Iterator[tuple[str, ComparedText, ComparedText]]:
     """Correct one or two figures, as tolls and counts are, wherever they are said."""
     words = original.text.split(" ")
     counts = [word for word in dict.fromkeys(words[5:]) if word.isdigit() and 1 < int(word) < 1900]
@@ -266,7 +270,7 @@ FORMS = {
 }
 
 
-def forms(other: Text, original: Telling, rng: random.Random) -> Iterator[tuple[str, Telling, Telling]]:
+def forms(other: Text, original: ComparedText, rng: random.Random) -> Iterator[tuple[str, ComparedText, ComparedText]]:
     """Fill a template twice: with figures and names, and where it takes sentences (#H) with those of an article."""
     name = rng.choice(list(FORMS))
     said = list(dict.fromkeys(re.split(r"(?<=[.!?])\s+", " ".join(other.paragraphs))))
@@ -345,7 +349,9 @@ def wilson(some: int, everything: int, z: float = 1.96) -> tuple[float, float]:
     return middle - half, middle + half
 
 
-def _pairs(articles: list[Telling], count: int, rng: random.Random) -> Iterator[tuple[bool, str, Telling, Telling]]:
+def _pairs(
+    articles: list[ComparedText], count: int, rng: random.Random
+) -> Iterator[tuple[bool, str, ComparedText, ComparedText]]:
     """Yield pairs with what they are: as many copies as others."""
     near = _near(articles)
     for number in range(min(count, len(articles))):
@@ -354,7 +360,7 @@ def _pairs(articles: list[Telling], count: int, rng: random.Random) -> Iterator[
         paragraphs = original.text.split("\n\n")
         yield from ((True, *pair) for pair in copies(Text(paragraphs), original, rng))
         kind = rng.randrange(6)
-        made: Iterator[tuple[str, Telling, Telling]] = iter(())
+        made: Iterator[tuple[str, ComparedText, ComparedText]] = iter(())
         if kind in {0, 1}:
             made = updates(Text(paragraphs), other, original, rng)
         elif kind == 2:
@@ -368,7 +374,7 @@ def _pairs(articles: list[Telling], count: int, rng: random.Random) -> Iterator[
         yield from ((False, *pair) for pair in made)
 
 
-def _near(articles: list[Telling]) -> dict[int, int]:
+def _near(articles: list[ComparedText]) -> dict[int, int]:
     """Return for each article the one whose title shares most of its rarer words, but not most of its text."""
     holding: dict[str, list[int]] = defaultdict(list)
     for number, one in enumerate(articles):
@@ -388,7 +394,7 @@ def _near(articles: list[Telling]) -> dict[int, int]:
     return found
 
 
-def _articles(folder: Path) -> Iterator[Telling]:
+def _articles(folder: Path) -> Iterator[ComparedText]:
     """Yield the articles of a corpus, those that have some paragraphs."""
     file = next(one for one in (folder / "corpus.jsonl.gz", folder / "corpus.jsonl") if one.exists())
     with gzip.open(file, "rt") if file.suffix == ".gz" else file.open(encoding="utf-8") as lines:
@@ -397,7 +403,7 @@ def _articles(folder: Path) -> Iterator[Telling]:
             text = clean(record["title"], record["text"]).text
             if len(text.split("\n\n")) >= SHORTEST:
                 said = record.get("published_at") or record.get("date")
-                yield Telling(record["title"], text, record.get("source"), said and parse_published(said))
+                yield ComparedText(record["title"], text, record.get("source"), said and parse_published(said))
 
 
 def _later(moment: datetime | None, by: timedelta) -> datetime | None:

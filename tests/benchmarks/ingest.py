@@ -22,15 +22,15 @@ from pathlib import Path
 import numpy as np
 
 from searchsvc import Library, Settings
-from searchsvc.articles import Article, article_id
-from searchsvc.cleaning import clean, clean_title
-from searchsvc.embedding import BUNDLED, load
-from searchsvc.judgements import read
-from searchsvc.languages import language_of
+from searchsvc.evaluation.judged_set import read
 from searchsvc.library import PASSAGE_TOKENS
-from searchsvc.passages import Splitter
+from searchsvc.models.embedder import BUNDLED, load
 from searchsvc.readers import from_record
 from searchsvc.readers.records import text_lines
+from searchsvc.text.article import RawArticle, article_id
+from searchsvc.text.cleaning import clean, clean_title
+from searchsvc.text.language import language_of
+from searchsvc.text.passages import Splitter
 
 NEWS = Path(__file__).parents[3] / "shared" / "eval" / "news"
 MOST_QUESTIONS = 200  # as many as the peers ask
@@ -93,11 +93,11 @@ def sample(corpus: Path, to: Path, passages: int) -> list[str]:
     return keys
 
 
-def records(corpus: Path) -> Iterator[tuple[str, Article]]:
+def records(corpus: Path) -> Iterator[tuple[str, RawArticle]]:
     for line in text_lines(corpus, 10_000_000):
         if isinstance(line, str) and line.strip():
             found = from_record(json.loads(line), where="", fallback_key="")
-            yield from ((line, one) for one in found if isinstance(one, Article))
+            yield from ((line, one) for one in found if isinstance(one, RawArticle))
 
 
 def ours(articles: Path, questions: Path, index: Path) -> dict[str, object]:

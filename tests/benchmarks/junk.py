@@ -17,8 +17,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from searchsvc import SearchsvcError
-from searchsvc.catalogue import Catalogue, Recurring
-from searchsvc.junk import LEAST_ARTICLES, held, number_of
+from searchsvc.catalogue import Catalogue, RecurringBlock
+from searchsvc.text.boilerplate import LEAST_ARTICLES, blocks_in, number_of
 
 TIMED = 500  # articles
 
@@ -69,7 +69,7 @@ def main() -> None:
             print(f"{one.articles:>6}  {one.source or '':20.20}  {' '.join(one.text.split()):.160}")
 
 
-def texts(catalogue: Catalogue, blocks: Iterable[Recurring]) -> Iterable[Shown]:
+def texts(catalogue: Catalogue, blocks: Iterable[RecurringBlock]) -> Iterable[Shown]:
     for one in blocks:
         entry = catalogue.articles([one.article])[one.article]
         found = (text for text in entry.text.split("\n\n") if number_of(entry.source, text, entry.origin) == one.number)
@@ -81,7 +81,7 @@ def counting_ms(catalogue: Catalogue) -> float:
     entries = catalogue.articles(added[-TIMED:]).values()
     began = time.process_time()
     for entry in entries:
-        held(entry.source, entry.title, entry.text, entry.origin)
+        blocks_in(entry.source, entry.title, entry.text, entry.origin)
     return round((time.process_time() - began) * 1_000 / max(1, len(entries)), 3)
 
 

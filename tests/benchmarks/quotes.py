@@ -17,9 +17,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from searchsvc import Library, Settings
-from searchsvc.catalogue import Entry
+from searchsvc.text.article import Article
 
-Sentence = tuple[Entry, int, int]
+Sentence = tuple[Article, int, int]
 VERB = re.compile(r"\b(?:is|was|are|were|will|has|have|had|can|could|would|did|does)\b(?! not)")
 
 

@@ -37,25 +37,20 @@ RECORD = ("text", "title", "date", "author", "lang", "url")
 
 def functions() -> dict[str, Callable[[str], object]]:
     """Return, by name, what is given each text."""
-    from searchsvc import (
-        cleaning,
-        dates,
-        junk,
-        marking,
-        operators,
-        periods,
-        questions,
-        quotes,
-        quoting,
-        sources,
-        stories,
-        words,
-    )
-    from searchsvc.languages import language_of
-    from searchsvc.passages import Splitter
+    from searchsvc.query import operators, periods
+    from searchsvc.query import question as questions
     from searchsvc.readers import feed, feed_text, fields
     from searchsvc.readers.encoding import decode
     from searchsvc.readers.html import decode_page
+    from searchsvc.search import answer_sentence as marking
+    from searchsvc.search import quotes
+    from searchsvc.text import analysis as words
+    from searchsvc.text import boilerplate as junk
+    from searchsvc.text import cleaning, dates, sources
+    from searchsvc.text import near_duplicates as stories
+    from searchsvc.text import sanitize as quoting
+    from searchsvc.text.language import language_of
+    from searchsvc.text.passages import Splitter
 
     now = datetime(2026, 1, 5, tzinfo=UTC)
 
@@ -188,9 +183,9 @@ def reading(suffix: str, wrap: Callable[[str], str]) -> Callable[[str], object]:
 
 
 def _entry(text: str) -> object:
-    from searchsvc.catalogue import Entry
+    from searchsvc.text.article import Article
 
-    return Entry(0, "a", "a", "A title", text, None, None, None, None, None, "en")
+    return Article(0, "a", "a", "A title", text, None, None, None, None, None, "en")
 
 
 # --------------------------------------------------------------------------------------------------------- measuring

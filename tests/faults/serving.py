@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import conftest
 
 from searchsvc import library
-from searchsvc.faces.server import serve
+from searchsvc.interfaces.http.server import serve
 from searchsvc.settings import Settings
 
 

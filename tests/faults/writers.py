@@ -38,15 +38,20 @@ import faiss
 import filelock
 import tantivy
 
-from searchsvc import indexing, library, moving
-from searchsvc.articles import Article
-from searchsvc.catalogue import copies
+from searchsvc import library
+from searchsvc.catalogue import backup as copies
 from searchsvc.catalogue import database as db
-from searchsvc.drafting import Drafter
-from searchsvc.engines.local import dense, ledger, lexical
+from searchsvc.engines.local import dense, lexical
+from searchsvc.engines.local import manifest as ledger
 from searchsvc.errors import SearchsvcError
-from searchsvc.faces import cli, terminal, wire
+from searchsvc.ingest import indexer as indexing
+from searchsvc.ingest import reembed as moving
+from searchsvc.ingest.prepare import Preparer
+from searchsvc.interfaces import serialize as wire
+from searchsvc.interfaces.cli import commands as cli
+from searchsvc.interfaces.cli import terminal
 from searchsvc.readers import process
+from searchsvc.text.article import RawArticle
 
 IMPORTED = (cli, copies, faiss, filelock, tantivy, terminal, wire)
 
@@ -138,7 +143,7 @@ def do(shelf: library.Library, name: str, *args: Any) -> object:
         report = shelf.index([Path(path) for path in args])
         return [report.lost, [problem.reason for problem in report.problems], len(report.kept)]
     if name == "add":
-        return shelf.add(Article(key, *text.split("\n\n", 1)) for key, text in args[0].items()).lost
+        return shelf.add(RawArticle(key, *text.split("\n\n", 1)) for key, text in args[0].items()).lost
     if name == "remove":
         return shelf.remove(args)
     if name == "tidy":
@@ -180,8 +185,8 @@ def tell(**facts: object) -> None:
 def main() -> None:
     embedder = conftest.BagOfWords()
     library.load = lambda *_, **__: embedder
-    warm = Article("warm", "Warm", "So that no job has to load what this takes.")
-    Drafter(embedder, 160).draft(warm, "", None, lambda _: frozenset())
+    warm = RawArticle("warm", "Warm", "So that no job has to load what this takes.")
+    Preparer(embedder, 160).draft(warm, "", None, lambda _: frozenset())
     # Small, so that a few articles take every path.
     indexing.BATCH, moving.AT_ONCE, dense.FRESH_MOST, dense.FRESH_SHARE = 6, 3, 6, 0.0
     library.DEAD_SHARE, library.DEAD_BYTES = 0.0, 0

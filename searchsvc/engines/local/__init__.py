@@ -15,13 +15,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from searchsvc.catalogue import Catalogue, Space, to_microseconds
-from searchsvc.embedding import Vectors
-from searchsvc.engines import Candidates, Filter
-from searchsvc.engines.local import dense, ledger
+from searchsvc.catalogue import Catalogue, EmbeddingSpace, to_microseconds
+from searchsvc.engines import Candidates
+from searchsvc.engines.local import dense
+from searchsvc.engines.local import manifest as ledger
 from searchsvc.engines.local.columns import COLUMNS, UNDATED, Columns, mask
 from searchsvc.engines.local.lexical import Lexical, LexicalSnapshot
 from searchsvc.errors import DamagedIndex
+from searchsvc.models.embedder import Vectors
+from searchsvc.query.filter import Filter
 
 DEAD_SHARE = 0.2  # of the passages in the lexical index, at which it is made anew
 
@@ -97,7 +99,7 @@ class LocalSnapshot:
 class LocalEngine:
     """Follows one catalogue, in one embedding space, with files in `folder`."""
 
-    def __init__(self, folder: Path, space: Space) -> None:
+    def __init__(self, folder: Path, space: EmbeddingSpace) -> None:
         self._folder = folder
         self._space = space
         self._lock = threading.Lock()

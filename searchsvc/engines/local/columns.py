@@ -6,9 +6,9 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from searchsvc.catalogue import Rows, to_microseconds
-from searchsvc.engines import Filter
-from searchsvc.sources import label
+from searchsvc.catalogue import PassageVectors, to_microseconds
+from searchsvc.query.filter import Filter
+from searchsvc.text.sources import normalized
 
 UNDATED = np.iinfo(np.int64).min
 
@@ -21,10 +21,10 @@ def code(name: str | None) -> int:
     """Return 63 bits that stand for a name; the same in every snapshot, so that none needs a table of names."""
     if name is None:
         return -1
-    return int.from_bytes(hashlib.blake2b(label(name).encode(), digest_size=8).digest(), "little") >> 1
+    return int.from_bytes(hashlib.blake2b(normalized(name).encode(), digest_size=8).digest(), "little") >> 1
 
 
-def columns_of(rows: Rows, known: Mapping[int, tuple[int | None, str | None, str | None]]) -> Columns:
+def columns_of(rows: PassageVectors, known: Mapping[int, tuple[int | None, str | None, str | None]]) -> Columns:
     """Return the columns of passages, given (published, source, language) of their articles by row."""
     columns = np.zeros(len(rows.rows), COLUMNS)
     columns["row"] = rows.rows

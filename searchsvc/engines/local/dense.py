@@ -18,12 +18,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from searchsvc.catalogue import Catalogue, Space
-from searchsvc.embedding import Vectors
-from searchsvc.engines.local import ledger
+from searchsvc.catalogue import Catalogue, EmbeddingSpace
+from searchsvc.engines.local import manifest as ledger
 from searchsvc.engines.local.columns import COLUMNS, Columns, columns_of
 from searchsvc.errors import DamagedIndex, Unwritable
-from searchsvc.memory import must_have
+from searchsvc.models.embedder import Vectors
+from searchsvc.models.memory import must_have
 
 FORMAT = 2
 LEDGER = "dense.json"
@@ -110,7 +110,9 @@ def _new(dimension: int) -> Any:
     return faiss.IndexScalarQuantizer(dimension, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
 
 
-def read_articles(catalogue: Catalogue, articles: list[int], space: Space) -> tuple[NDArray[np.float16], Columns]:
+def read_articles(
+    catalogue: Catalogue, articles: list[int], space: EmbeddingSpace
+) -> tuple[NDArray[np.float16], Columns]:
     """Return the vectors and columns of articles, given by ascending row."""
     vectors = [np.empty((0, space.dimension), np.float16)]
     columns = [np.empty(0, COLUMNS)]
@@ -123,7 +125,7 @@ def read_articles(catalogue: Catalogue, articles: list[int], space: Space) -> tu
     return np.concatenate(vectors), np.concatenate(columns)
 
 
-def write(folder: Path, catalogue: Catalogue, space: Space) -> None:
+def write(folder: Path, catalogue: Catalogue, space: EmbeddingSpace) -> None:
     """Write the whole catalogue as a new pair of files and put it in force; then remove the old ones."""
     faiss = _faiss()
     with catalogue.reading():
@@ -167,7 +169,7 @@ def write(folder: Path, catalogue: Catalogue, space: Space) -> None:
             old.unlink(missing_ok=True)
 
 
-def opened(folder: Path, space: Space) -> Mapped:
+def opened(folder: Path, space: EmbeddingSpace) -> Mapped:
     """Return what is in force, mapped; raises DamagedIndex unless it is all there and right."""
     facts = ledger.read(folder / LEDGER, FORMAT)
     if facts["fingerprint"] != space.fingerprint:

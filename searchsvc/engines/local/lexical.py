@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from searchsvc.catalogue import Catalogue, Space, to_microseconds
-from searchsvc.engines import Candidates, Filter
-from searchsvc.engines.local import ledger
-from searchsvc.engines.local.shown import Shown, is_read_only
+from searchsvc.catalogue import Catalogue, EmbeddingSpace, to_microseconds
+from searchsvc.engines import Candidates
+from searchsvc.engines.local import manifest as ledger
+from searchsvc.engines.local.read_only import Shown, is_read_only
 from searchsvc.errors import DamagedIndex, Unwritable
-from searchsvc.sources import label
-from searchsvc.words import analyzer, composed, spelling, spelt
+from searchsvc.query.filter import Filter
+from searchsvc.text.analysis import analyzer, composed, surface_analyzer, surface_tokens
+from searchsvc.text.sources import normalized
 
 if TYPE_CHECKING:
     import tantivy
@@ -58,7 +59,7 @@ class Lexical:
         self._register()
 
     @classmethod
-    def make(cls, folder: Path, catalogue: Catalogue, space: Space) -> "Lexical":
+    def make(cls, folder: Path, catalogue: Catalogue, space: EmbeddingSpace) -> "Lexical":
         """Make the index anew from the catalogue, put it in force, and remove the one that was."""
         import tantivy
 
@@ -112,7 +113,7 @@ class Lexical:
         facts = ledger.read(folder / LEDGER, FORMAT)
         return int(facts["generation"]), str(facts["stamp"])
 
-    def apply(self, catalogue: Catalogue, space: Space) -> None:
+    def apply(self, catalogue: Catalogue, space: EmbeddingSpace) -> None:
         """Take over what the catalogue has committed since."""
         done, upto = self.generation, catalogue.generation()
         if done != upto:
@@ -131,10 +132,10 @@ class Lexical:
 
     def _register(self) -> None:
         self._index.register_tokenizer(ANALYZER, analyzer())
-        self._index.register_tokenizer(SPELLING, spelling())
+        self._index.register_tokenizer(SPELLING, surface_analyzer())
 
     def _write(
-        self, gone: Sequence[int], added: Iterable[int], catalogue: Catalogue, space: Space, generation: int
+        self, gone: Sequence[int], added: Iterable[int], catalogue: Catalogue, space: EmbeddingSpace, generation: int
     ) -> None:
         import tantivy
 
@@ -267,7 +268,7 @@ class LexicalSnapshot:
             Query.phrase_query(self._schema, "spelt", words)
             if len(words) > 1
             else Query.term_query(self._schema, "spelt", words[0])
-            for words in map(spelt, phrases)
+            for words in map(surface_tokens, phrases)
             if words
         ]
 
@@ -286,7 +287,7 @@ class LexicalSnapshot:
             clauses.append((Occur.MustNot, after))
         for field, wanted in (("source", allowed.sources), ("language", allowed.languages)):
             if wanted:
-                one_of = Query.term_set_query(self._schema, field, [label(name) for name in wanted])
+                one_of = Query.term_set_query(self._schema, field, [normalized(name) for name in wanted])
                 clauses.append((Occur.Must, Query.const_score_query(one_of, 0.0)))
         clauses += [(Occur.Must, Query.const_score_query(one, 0.0)) for one in self._phrases(allowed.phrases)]
         if allowed.excluded:
@@ -295,7 +296,7 @@ class LexicalSnapshot:
         return clauses
 
 
-def _documents(articles: Iterable[int], catalogue: Catalogue, space: Space) -> Iterator[dict[str, object]]:
+def _documents(articles: Iterable[int], catalogue: Catalogue, space: EmbeddingSpace) -> Iterator[dict[str, object]]:
     for article in articles:
         entry = catalogue.articles([article]).get(article)
         if entry is None:
@@ -303,7 +304,7 @@ def _documents(articles: Iterable[int], catalogue: Catalogue, space: Space) -> I
         facts: dict[str, object] = {"article": article}
         for field, name in (("source", entry.source), ("language", entry.language)):
             if name is not None:
-                facts[field] = label(name)
+                facts[field] = normalized(name)
         if entry.published is not None:
             facts["published"] = to_microseconds(entry.published)
         for found in catalogue.passages_of(article, space.row):

@@ -1,0 +1,1 @@
+"""From files, feeds and given articles to the catalogue."""

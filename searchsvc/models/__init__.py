@@ -1,0 +1,1 @@
+"""What turns text into numbers: embedders and rerankers, run by OpenVINO or sentence-transformers."""

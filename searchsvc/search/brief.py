@@ -1,0 +1,110 @@
+"""A brief: what a library says about a question, in sentences that are all quoted, each with its citation.
+
+Nothing in it is written by a machine but headings and fixed labels.
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from itertools import groupby
+
+from searchsvc.search.pipeline import Results
+from searchsvc.search.timeline import about
+from searchsvc.text.article import Article
+from searchsvc.text.sanitize import escape_markdown, link
+
+ENTITY = re.compile(r"&(?=#?\w+;)")  # which Markdown would read in an address, too
+LONGEST_SENTENCE = 1_000  # characters shown
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """A quoted sentence: `text` is `article.text[start:end]`. `also_in` are the other copies of the article's story."""
+
+    number: int
+    article: Article
+    start: int
+    end: int
+    also_in: tuple[Article, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """The sentence."""
+        return self.article.text[self.start : self.end]
+
+
+@dataclass(frozen=True, slots=True)
+class BriefDay:
+    """What was published on a day (UTC), or, with no date, on days that are not known; the best first."""
+
+    date: date | None
+    citations: tuple[Citation, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Brief:
+    """The citations that answer a question by day, the newest first and undated ones last; numbered in this order.
+
+    `convincing` says whether the library answers the question at all, as far as `confidence` tells.
+    """
+
+    question: str
+    as_of: datetime
+    confidence: float | None
+    convincing: bool
+    days: tuple[BriefDay, ...]
+
+    @property
+    def citations(self) -> tuple[Citation, ...]:
+        """All citations, by number."""
+        return tuple(citation for day in self.days for citation in day.citations)
+
+
+def brief_of(results: Results) -> Brief:
+    """Return what a search found as a brief; a sentence that several articles hold is quoted once."""
+    hits = {" ".join(hit.answer_text.split()): hit for hit in reversed(about(results))}
+    found = sorted(hits.values(), key=lambda hit: (_day(hit.article) or date.min, -hit.rank), reverse=True)
+    numbered = [Citation(number, hit.article, *hit.answer, also_in=hit.also_in) for number, hit in enumerate(found, 1)]
+    return Brief(
+        question=results.question.typed,
+        as_of=results.as_of,
+        confidence=results.confidence,
+        convincing=not results.is_doubtful,
+        days=tuple(BriefDay(day, tuple(some)) for day, some in groupby(numbered, lambda one: _day(one.article))),
+    )
+
+
+def brief_markdown(brief: Brief) -> str:
+    """Return a brief as Markdown, of which nothing that articles say is read as markup."""
+    parts = [f"# {escape_markdown(brief.question, LONGEST_SENTENCE)}"]
+    if not brief.convincing or not brief.days:
+        parts.append("**Nothing convincing was found.**")
+    parts.append(f"As of {_long(brief.as_of.date())}. Every sentence is quoted word for word.")
+    for day in brief.days:
+        parts.append(f"## {_long(day.date) if day.date else 'Undated'}")
+        parts += [f"> {escape_markdown(one.text, LONGEST_SENTENCE)} [{one.number}]" for one in day.citations]
+    if brief.days:
+        parts += ["## Sources", "\n".join(map(_source, brief.citations))]
+    return "\n\n".join(parts) + "\n"
+
+
+def _source(citation: Citation) -> str:
+    article = citation.article
+    url = ENTITY.sub(r"\\&", link(article.url) or "")
+    title = escape_markdown(article.title) or "Untitled"
+    known = [
+        f"[{title}](<{url}>)" if url else title,
+        escape_markdown(article.credit.removeprefix("www.")) if article.credit else "",
+        _long(article.published.astimezone(UTC).date()) if article.published else "undated",
+        f"`{article.id}`, characters {citation.start} to {citation.end}",
+        f"also in {len(citation.also_in)} more" if citation.also_in else "",
+    ]
+    return f"{citation.number}. {', '.join(one for one in known if one)}"
+
+
+def _day(article: Article) -> date | None:
+    return article.published.astimezone(UTC).date() if article.published else None
+
+
+def _long(day: date) -> str:
+    return f"{day.day} {day:%B} {day.year}"

