@@ -391,7 +391,7 @@ def test_articles_are_searchable_though_folding_and_recutting_fail(
 
     with monkeypatch.context() as broken:
         broken.setattr("searchsvc.library.fold", fails)
-        broken.setattr("searchsvc.ingest.resplit.Recut.run", fails)
+        broken.setattr("searchsvc.ingest.resplit.Resplit.run", fails)
         assert library.add([story(1)]).added == 1
         assert keys(library, "quagga") == {"story 1"}
         assert set(failing(library)) == {"folding", "recutting"}
