@@ -10,7 +10,7 @@ from searchsvc.interfaces.client import Client
 from searchsvc.interfaces.serialize import serialize_results
 from searchsvc.library import Library
 from searchsvc.schemas import Answer, ArticleFields, Copy, FoundHit
-from searchsvc.search.pipeline import Results
+from searchsvc.search.results import Results
 from searchsvc.text.dates import parse_bound
 from searchsvc.text.sanitize import link, sanitize
 

@@ -10,12 +10,11 @@ from searchsvc.ingest.indexer import Report
 from searchsvc.library import Status
 from searchsvc.query.periods import Period
 from searchsvc.search.brief import Brief, Citation
-from searchsvc.search.pipeline import Hit, Results
 from searchsvc.search.quotes import QuoteCheck
-from searchsvc.search.ranking import Ranked
 from searchsvc.search.recall import Verification
+from searchsvc.search.results import Explanation, Hit, Results
 from searchsvc.search.timeline import Timeline
-from searchsvc.text.article import Article, Problem, Version
+from searchsvc.text.article import Article, Excerpt, Problem, Version
 
 Json = dict[str, object]
 
@@ -28,17 +27,17 @@ def moment(value: datetime | None) -> str | None:
 def serialize_results(results: Results, *, explain: bool = False) -> Json:
     """Return the answer to a question."""
     return {
-        "query": results.question.typed,
+        "query": results.query.text,
         "as_of": moment(results.as_of.replace(microsecond=0)),
         "took_ms": round(results.took_ms, 2),
         "index": {
-            "generation": results.generation,
-            "articles": results.articles,
-            "passages": results.passages,
-            "updated": moment(results.updated),
-            "pending": results.pending,
+            "generation": results.index.generation,
+            "articles": results.index.articles,
+            "passages": results.index.passages,
+            "updated": moment(results.index.updated),
+            "pending": results.index.pending,
         },
-        "period": serialize_period(results.question.period),
+        "period": serialize_period(results.period),
         "confidence": None if results.confidence is None else round(results.confidence, 3),
         "convincing": not results.is_doubtful,
         "tokens": results.tokens,
@@ -56,19 +55,22 @@ def serialize_period(period: Period | None) -> Json:
 
 def serialize_hit(hit: Hit, as_of: datetime, *, explain: bool) -> Json:
     """Return one hit; `why` says how its score came about when `explain` is set."""
-    start, end = hit.answer
     revised = hit.article.revised
     return {
         "rank": hit.rank,
         "score": round(hit.score, 4),
         "article": serialize_article(hit.article),
-        "passage": {"id": hit.passage_id, "text": hit.text, "start": hit.start, "end": hit.end},
-        "answer": {"text": hit.answer_text, "start": start, "end": end},
+        "passage": {"id": hit.passage.id, **_excerpt(hit.passage)},
+        "answer": _excerpt(hit.answer) if hit.answer else None,
         "highlights": [list(span) for span in hit.highlights],
         "also_in": [serialize_near_duplicate(entry) for entry in hit.also_in],
         "text_newer_than_as_of": revised is not None and revised > as_of,
-        "why": serialize_why(hit.why) if explain else None,
+        "why": serialize_why(hit.why) if explain and hit.why else None,
     }
+
+
+def _excerpt(excerpt: Excerpt) -> Json:
+    return {"text": excerpt.text, "start": excerpt.start, "end": excerpt.end}
 
 
 def serialize_near_duplicate(entry: Article) -> Json:
@@ -84,7 +86,7 @@ def serialize_near_duplicate(entry: Article) -> Json:
     }
 
 
-def serialize_why(why: Ranked) -> Json:
+def serialize_why(why: Explanation) -> Json:
     """Return what each part of the ranking gave; what they add is the score."""
     return {
         "dense": {"rank": why.dense_rank or None, "cosine": round(why.cosine, 4), "adds": round(why.dense_adds, 4)},
@@ -97,7 +99,7 @@ def serialize_why(why: Ranked) -> Json:
     }
 
 
-def sentence_of(why: Ranked) -> str:
+def sentence_of(why: Explanation) -> str:
     """Return why a hit is there, in words."""
     parts = [
         f"its meaning is the question's {_nth(why.dense_rank)} nearest (cosine {why.cosine:.2f})"
@@ -186,9 +188,7 @@ def _head(told: Timeline | Brief) -> Json:
 def _citation_out(citation: Citation) -> Json:
     return {
         "number": citation.number,
-        "text": citation.text,
-        "start": citation.start,
-        "end": citation.end,
+        **_excerpt(citation.sentence),
         "article": serialize_article(citation.article),
         "also_in": [serialize_near_duplicate(entry) for entry in citation.also_in],
     }
@@ -200,7 +200,7 @@ def serialize_quote_check(checked: QuoteCheck) -> Json:
     return {
         "verdict": checked.verdict,
         "similarity": round(checked.similarity, 1),
-        "wording": {"text": checked.text, "start": checked.start, "end": checked.end} if article else None,
+        "wording": _excerpt(checked.wording) if checked.wording else None,
         "article": serialize_article(article) if article else None,
     }
 

@@ -24,9 +24,9 @@ from searchsvc.text.sanitize import link, sanitize
 if TYPE_CHECKING:  # so that tools are listed before numpy and the like are imported
     from datetime import datetime
 
-    from searchsvc.search.pipeline import Hit as Found
-    from searchsvc.search.pipeline import Results
     from searchsvc.search.quotes import QuoteCheck as Checked
+    from searchsvc.search.results import Hit as Found
+    from searchsvc.search.results import Results
     from searchsvc.search.timeline import Timeline as Told
     from searchsvc.text.article import Article
 
@@ -72,9 +72,9 @@ def plain(entry: "Article", pages: str) -> str:
 def answer(found: "Results", pages: str) -> Answer:
     """Return the passages that were found."""
     return Answer(
-        query=found.question.typed,
+        query=found.query.text,
         as_of=_moment(found.as_of.replace(microsecond=0)) or "",
-        period=found.question.period.words if found.question.period else None,
+        period=found.period.words if found.period else None,
         confidence=_rounded(found.confidence),
         convincing=not found.is_doubtful,
         tokens=found.tokens,
@@ -105,7 +105,7 @@ def quote_check(checked: "Checked", pages: str) -> QuoteCheck:
     return QuoteCheck(
         verdict=checked.verdict,
         similarity=round(checked.similarity, 1),
-        wording=_stretch(checked.text, checked.start, checked.end) if checked.article else None,
+        wording=_stretch(checked.wording.text, checked.wording.start, checked.wording.end) if checked.wording else None,
         article=_cited(checked.article, pages) if checked.article else None,
     )
 
@@ -119,7 +119,7 @@ def _hits(found: Iterable["Found"], pages: str) -> list[Hit]:
     return [
         Hit(
             article=_cited(hit.article, pages),
-            passage=_stretch(hit.text, hit.start, hit.end),
+            passage=_stretch(hit.passage.text, hit.passage.start, hit.passage.end),
             answer=_stretch(*_answer(hit)),
             also_in=[_cited(entry, pages) for entry in hit.also_in],
         )
@@ -128,7 +128,8 @@ def _hits(found: Iterable["Found"], pages: str) -> list[Hit]:
 
 
 def _answer(hit: "Found") -> tuple[str, int, int]:
-    return hit.answer_text, *hit.answer
+    answer = hit.answer or hit.passage
+    return answer.text, answer.start, answer.end
 
 
 def _stretch(text: str, start: int, end: int) -> Stretch:
