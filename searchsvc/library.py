@@ -35,9 +35,9 @@ from searchsvc.ingest.prepare import Preparer
 from searchsvc.ingest.reembed import Reembed
 from searchsvc.ingest.repair import TABLES, Damage, Repair, find_damage
 from searchsvc.ingest.resplit import Resplit
-from searchsvc.models import reranker as reranking
-from searchsvc.models.embedder import BUNDLED, Embedder, load, locate
-from searchsvc.models.reranker import Reranker
+from searchsvc.models import Embedder, Reranker, load_reranker
+from searchsvc.models import load_embedder as load
+from searchsvc.models.embedder import BUNDLED, locate
 from searchsvc.query import MAX_HITS, FilterOptions, Query, QueryOptions, check_names, in_range
 from searchsvc.query.filter import Filter
 from searchsvc.query.interpretation import MAX_TERMS, Interpretation, interpret
@@ -653,9 +653,7 @@ class Library:
         with self._reranking:
             if self._reranker is None:
                 device, cache = self.settings.device, self.settings.cache_folder
-                self._reranker = reranking.load(
-                    self.settings.rerank, device=device, cache=cache, announce=self.announce
-                )
+                self._reranker = load_reranker(self.settings.rerank, device=device, cache=cache, announce=self.announce)
             return self._reranker
 
     @cached_property

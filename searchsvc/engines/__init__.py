@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from searchsvc.catalogue import Catalogue
-from searchsvc.models.embedder import Vectors
+from searchsvc.models import Vectors
 from searchsvc.query.filter import Filter
 
 

@@ -22,7 +22,7 @@ from searchsvc.engines.local import manifest as ledger
 from searchsvc.engines.local.columns import COLUMNS, UNDATED, Columns, mask
 from searchsvc.engines.local.lexical import Lexical, LexicalSnapshot
 from searchsvc.errors import DamagedIndex
-from searchsvc.models.embedder import Vectors
+from searchsvc.models import Vectors
 from searchsvc.query.filter import Filter
 
 DEAD_SHARE = 0.2  # of the passages in the lexical index, at which it is made anew

@@ -22,8 +22,8 @@ from searchsvc.catalogue import Catalogue, EmbeddingSpace
 from searchsvc.engines.local import manifest as ledger
 from searchsvc.engines.local.columns import COLUMNS, Columns, columns_of
 from searchsvc.errors import DamagedIndex, Unwritable
-from searchsvc.models.embedder import Vectors
-from searchsvc.models.memory import must_have
+from searchsvc.models import Vectors
+from searchsvc.models.memory import require_memory
 
 FORMAT = 2
 LEDGER = "dense.json"
@@ -94,7 +94,7 @@ def _part(index: Any, columns: Columns) -> Part:
 def _faiss() -> Any:
     """Return FAISS, whose import ends the process where its linear algebra is refused memory."""
     if "faiss" not in sys.modules:
-        must_have("load FAISS", FAISS + (os.cpu_count() or 1) * FAISS_A_CORE, 0)
+        require_memory("load FAISS", FAISS + (os.cpu_count() or 1) * FAISS_A_CORE, 0)
     import faiss
 
     return faiss
@@ -132,7 +132,7 @@ def write(folder: Path, catalogue: Catalogue, space: EmbeddingSpace) -> None:
         generation = catalogue.generation()
         added, _ = catalogue.changes(0, generation)
         size = catalogue.passage_count(added, space.row) * (2 * space.dimension + COLUMNS.itemsize)
-        must_have("make the dense index", 2 * size, 2 * size)  # FAISS's list grows by doubling
+        require_memory("make the dense index", 2 * size, 2 * size)  # FAISS's list grows by doubling
         index = _new(space.dimension)
         columns = [np.empty(0, COLUMNS)]
         for start in range(0, len(added), BATCH):
@@ -177,7 +177,7 @@ def opened(folder: Path, space: EmbeddingSpace) -> Mapped:
     try:
         sizes = {kind: (folder / facts[kind]["name"]).stat().st_size for kind in ("vectors", "columns")}
         # The vectors are mapped, and can be let go of; the columns are read.
-        must_have("open the dense index", sum(sizes.values()), 2 * sizes["columns"])
+        require_memory("open the dense index", sum(sizes.values()), 2 * sizes["columns"])
         for kind in ("vectors", "columns"):
             if ledger.checksum(folder / facts[kind]["name"]) != facts[kind]["checksum"]:
                 raise DamagedIndex(f"{facts[kind]['name']} has changed since it was written")
