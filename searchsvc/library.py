@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, Unpack
 
 from searchsvc.catalogue import Catalogue, EmbeddingSpace, FailingPart, Key
 from searchsvc.catalogue.health import Health
@@ -38,13 +38,15 @@ from searchsvc.ingest.resplit import Resplit
 from searchsvc.models import reranker as reranking
 from searchsvc.models.embedder import BUNDLED, Embedder, load, locate
 from searchsvc.models.reranker import Reranker
+from searchsvc.query import MAX_HITS, FilterOptions, Query, QueryOptions, check_names, in_range
 from searchsvc.query.filter import Filter
-from searchsvc.query.question import MOST_HITS, MOST_WORDS, Question, must_be_within, parse_question
+from searchsvc.query.interpretation import MAX_TERMS, Interpretation, interpret
 from searchsvc.readers.process import ReaderProcesses, memory_for
 from searchsvc.search.brief import Brief, brief_of
-from searchsvc.search.pipeline import Hit, Results, run_query
+from searchsvc.search.pipeline import Pipeline
 from searchsvc.search.quotes import QuoteCheck, check_quote, words_of_quote
 from searchsvc.search.recall import Verification, measure_recall
+from searchsvc.search.results import Hit, Results
 from searchsvc.search.similar import similar
 from searchsvc.search.timeline import Timeline, timeline_of
 from searchsvc.settings import Settings
@@ -151,56 +153,21 @@ class Library:
 
     # ------------------------------------------------------------------ asking
 
-    def search(
-        self,
-        question: str,
-        *,
-        limit: int = 10,
-        per_article: int = 1,
-        max_tokens: int | None = None,
-        after: datetime | None = None,
-        before: datetime | None = None,
-        as_of: datetime | None = None,
-        sources: Iterable[str] = (),
-        languages: Iterable[str] = (),
-        freshness: bool = True,
-        fold: bool = True,
-        period: bool = True,
-        explain: bool = False,
-    ) -> Results:
-        """Answer a question with the best passages of the best `limit` articles.
+    def search(self, query: str | Query, **options: Unpack[QueryOptions]) -> Results:
+        """Answer a question with the best passages of the best `limit` articles; `query.OPTIONS` describes the options.
 
-        `after` and `before` (inclusive) bound the date of publication; nothing known to be published later than `as_of`
-        (default: now) is found; hits have, titles counted, at most `max_tokens` (see `fitting`). A source may be named
-        as people do (see `sources`); operators in the question (see `operators`) narrow all this further. Copies of one
-        story are one hit, and one of the `limit`, unless `fold` is off. Where no bounds are given and the question
-        names a period (see `periods`), only what was published in it is found, or at any time where nothing was; the
-        `period` of the results' question tells which. With `period` off, the words of time are words like others. With
-        `freshness`, what is new comes first among what answers alike (see `freshness`). `explain` tells in the hits'
-        `why` what each part of the ranking added.
-
-        Raises BadInput, NoIndex, ModelMismatch, ModelFailed or DamagedCatalogue.
+        Raises BadInput, NoIndex, ModelMismatch, ModelFailed or DamagedCatalogue; TypeError for an unknown option.
         """
-        allowed = Filter(after, before, as_of or datetime.now(UTC), frozenset(sources), frozenset(languages))
-        asked = parse_question(
-            question,
-            limit=limit,
-            per_article=per_article,
-            max_tokens=max_tokens,
-            allowed=allowed,
-            freshness=freshness,
-            fold=fold,
-            period=period,
-            explain=explain,
-        )
-        return self._steadily(lambda: self._answer(asked))
+        query = Query.of(query, options)
+        interpretation = interpret(query)
+        return self._steadily(lambda: self._answer(query, interpretation))
 
     def similar(self, ident: str, limit: int = 10) -> tuple[Hit, ...]:
         """Return the `limit` articles most like this one, without its copies; see `similarity`.
 
         Needs no model. Nothing known to be published later than now is found. Raises NotFound, BadInput or NoIndex.
         """
-        must_be_within("limit", limit, MOST_HITS)
+        in_range("limit", limit)
 
         def look() -> tuple[Hit, ...]:
             entry, served = self.article(ident), self.served
@@ -209,60 +176,20 @@ class Library:
 
         return self._steadily(look)
 
-    def timeline(
-        self,
-        question: str,
-        *,
-        limit: int = 20,
-        after: datetime | None = None,
-        before: datetime | None = None,
-        as_of: datetime | None = None,
-        sources: Iterable[str] = (),
-        languages: Iterable[str] = (),
-    ) -> Timeline:
-        """Return the story that a question asks for in its best `limit` days, the best hit of each, oldest first.
+    def timeline(self, query: str | Query, **options: Unpack[FilterOptions]) -> Timeline:
+        """Return what was published on a question in its best `limit` days (20), the best hit of each, oldest first.
 
-        Takes and raises what `search` does. Age does not count; articles without a date are left out.
+        Raises what `search` does. Age does not count; articles without a date are left out.
         """
-        must_be_within("limit", limit, MOST_HITS)
-        results = self.search(
-            question,
-            limit=MOST_HITS,
-            after=after,
-            before=before,
-            as_of=as_of,
-            sources=sources,
-            languages=languages,
-            freshness=False,
-        )
-        return timeline_of(results, limit)
+        query = _with_defaults(query, options, 20)
+        return timeline_of(self.search(query, limit=MAX_HITS, freshness=False), query.limit)
 
-    def brief(
-        self,
-        question: str,
-        *,
-        limit: int = 12,
-        after: datetime | None = None,
-        before: datetime | None = None,
-        as_of: datetime | None = None,
-        sources: Iterable[str] = (),
-        languages: Iterable[str] = (),
-    ) -> Brief:
-        """Return what at most `limit` articles answer, in their own sentences, each with its citation; see `briefs`.
+    def brief(self, query: str | Query, **options: Unpack[FilterOptions]) -> Brief:
+        """Return what at most `limit` articles (12) answer, in their own sentences, each with its citation.
 
-        Takes and raises what `search` does.
+        Raises what `search` does.
         """
-        return brief_of(
-            self.search(
-                question,
-                limit=limit,
-                after=after,
-                before=before,
-                as_of=as_of,
-                sources=sources,
-                languages=languages,
-            )
-        )
+        return brief_of(self.search(_with_defaults(query, options, 12)))
 
     def verify_quote(self, quote: str, ident: str | None = None) -> QuoteCheck:
         """Say whether an article, or without `ident` any, says this word for word or nearly, and where; see `quotes`.
@@ -270,7 +197,7 @@ class Library:
         Needs no model. Anywhere means: in the newest text of the articles that share most of the quote's words. Raises
         BadInput, NotFound or NoIndex.
         """
-        words = content_terms(words_of_quote(quote))[:MOST_WORDS]
+        words = content_terms(words_of_quote(quote))[:MAX_TERMS]
         if ident is not None:
             return check_quote(quote, [self.article(ident)])
         found = self.snapshot().lexical(words, QUOTING, Filter())
@@ -283,22 +210,22 @@ class Library:
                 return look()
         raise Busy(f"the index in {self.folder} is being replaced", "try again in a moment")
 
-    def _answer(self, asked: Question) -> Results:
+    def _answer(self, query: Query, interpretation: Interpretation) -> Results:
         served = self.served
-        named, snapshot = self._named(asked), self._snapshot(served)
-        calibrated = served.space.model == BUNDLED
-        parts = (snapshot, self.catalogue, served.embedder, self.reranker)
-        results = run_query(named, *parts, calibrated=calibrated)
-        if results.hits or named.period is None:
-            return results
-        wider = run_query(named.at_any_time(), *parts, calibrated=calibrated)
-        return replace(wider, took_ms=results.took_ms + wider.took_ms)
+        filters = replace(interpretation.filters, sources=self._known_sources(interpretation.filters.sources))
+        pipeline = Pipeline(
+            self._snapshot(served),
+            self.catalogue,
+            served.embedder,
+            self.reranker,
+            calibrated=served.space.model == BUNDLED,
+        )
+        return pipeline.run(query, replace(interpretation, filters=filters))
 
-    def _named(self, asked: Question) -> Question:
-        """Return the question with the sources that are known by the names asked for; an unknown one finds nothing."""
-        names = asked.allowed.sources
+    def _known_sources(self, names: frozenset[str]) -> frozenset[str]:
+        """Return the sources that are known by these names; where there are none, the names, which find nothing."""
         known = sources_called(names, (source for source, _ in self.catalogue.sources())) if names else None
-        return replace(asked, allowed=replace(asked.allowed, sources=known)) if known else asked
+        return known or names
 
     def versions(self, ident: str) -> list[Version]:
         """Return the texts that an article has had, newest first; raises NotFound."""
@@ -862,6 +789,12 @@ class Library:
         except OSError as error:
             said = f"the index in {self.folder} cannot be written: {error.strerror or error}"
             raise Unwritable(said, READ_ONLY if error.errno in CLOSED else MAKE_ROOM) from error
+
+
+def _with_defaults(query: str | Query, options: FilterOptions, limit: int) -> Query:
+    check_names(options, FilterOptions.__annotations__)
+    given: QueryOptions = {**options}  # type: ignore[typeddict-item]  # mypy wants every key of a wider TypedDict
+    return Query.of(query, given if isinstance(query, Query) else {"limit": limit, **given})
 
 
 def _bytes_in(folder: Path) -> int:

@@ -175,7 +175,7 @@ class Hit(TypedDict):
     score: Annotated[float, Doc("Higher is better; comparable within one answer only.")]
     article: Article
     passage: Passage
-    answer: Annotated[TextSpan, Doc("The sentence of the passage that answers best.")]
+    answer: Annotated[TextSpan | None, Doc("The sentence of the passage that answers best; null where none does.")]
     highlights: Annotated[list[tuple[int, int]], Doc("Where the question's words stand in the article's text.")]
     text_newer_than_as_of: Annotated[bool, Doc("Whether this text replaced an earlier one later than `as_of`.")]
     also_in: Annotated[

@@ -9,7 +9,7 @@ from searchsvc import schemas
 from searchsvc.interfaces.client import Client
 from searchsvc.interfaces.serialize import serialize_results
 from searchsvc.library import Library
-from searchsvc.search.pipeline import Results
+from searchsvc.search.results import Results
 from searchsvc.text.dates import parse_bound
 from searchsvc.text.sanitize import link, sanitize
 
@@ -57,7 +57,7 @@ def metadata(hit: schemas.Hit, answer: schemas.Results, library: Library | Clien
         "start": hit["passage"]["start"],
         "end": hit["passage"]["end"],
         "score": hit["score"],
-        "answer": sanitize(hit["answer"]["text"]),
+        "answer": sanitize(hit["answer"]["text"]) if hit["answer"] else None,
         "also_in": [_citation(copy, library) for copy in hit["also_in"]],
         "confidence": answer["confidence"],
     }

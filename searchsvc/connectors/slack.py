@@ -26,7 +26,7 @@ from searchsvc.connectors.search import ask, link_to
 from searchsvc.errors import SearchsvcError
 from searchsvc.interfaces.client import Client
 from searchsvc.library import Library
-from searchsvc.query.question import MOST_HITS
+from searchsvc.query import MAX_HITS
 from searchsvc.schemas import Hit, Results
 from searchsvc.settings import Settings
 from searchsvc.text.dates import parse_bound
@@ -109,7 +109,7 @@ def reply(library: Library | Client, question: str, *, shown: int = 0, as_of: st
     if not question:
         return _said(USAGE)
     try:
-        answer = ask(library, question, limit=min(shown + HITS + 1, MOST_HITS), as_of=as_of)
+        answer = ask(library, question, limit=min(shown + HITS + 1, MAX_HITS), as_of=as_of)
     except SearchsvcError as fault:
         return _said(" ".join(f"{part[0].upper()}{part[1:]}." for part in (fault.message, fault.hint) if part))
     hits = answer["hits"][shown : shown + HITS]
@@ -145,7 +145,7 @@ def _note(answer: Results) -> Block:
 
 def _block(hit: Hit, library: Library | Client) -> Block:
     """Return a hit: title and link, date and source, and the passage as a quote with its answering sentence bold."""
-    article, passage, answer = hit["article"], hit["passage"], hit["answer"]
+    article, passage, answer = hit["article"], hit["passage"], hit["answer"] or hit["passage"]
     title = one_line(article["title"], LONGEST_NAME) or "untitled"
     url = link_to(article, library)
     head = {"type": "link", "url": url, "text": title, "style": {"bold": True}} if url else _text(title, bold=True)

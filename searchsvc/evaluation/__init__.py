@@ -25,7 +25,7 @@ from searchsvc.evaluation.runs import VERSION, Outcome, Run, load, save
 from searchsvc.ingest.indexer import Progress
 from searchsvc.library import PASSAGE_TOKENS, Announce, Library
 from searchsvc.models.embedder import BUNDLED
-from searchsvc.query.question import MOST_HITS
+from searchsvc.query import MAX_HITS, Query
 from searchsvc.settings import Settings
 from searchsvc.text.article import article_id
 
@@ -103,8 +103,8 @@ def evaluate(
     Raises BadInput where the folder cannot be understood, where nothing can be compared `against`, and where a floor
     is none of what is measured; SearchsvcError without the extra `eval`; and what indexing and searching raise.
     """
-    if not SHOWN <= depth <= MOST_HITS:
-        raise BadInput(f"depth is {depth}; it must be from {SHOWN} to {MOST_HITS}")
+    if not SHOWN <= depth <= MAX_HITS:
+        raise BadInput(f"depth is {depth}; it must be from {SHOWN} to {MAX_HITS}")
     if not 0 <= days_late <= MOST_DAYS_LATE:
         raise BadInput(f"{days_late} days late; it must be from 0 to {MOST_DAYS_LATE:,}")
     _require_extra()
@@ -221,15 +221,16 @@ def _ask(
     for one in asked:
         moment = now if one.as_of is None else one.as_of + late
         began = time.perf_counter()
-        hits = library.search(one.text, limit=SHOWN, as_of=moment, freshness=freshness, period=period).hits
+        query = Query(one.text, limit=SHOWN, as_of=moment, freshness=freshness, period=period)
+        hits = library.search(query).hits
         took_ms = (time.perf_counter() - began) * 1_000
-        all_hits = library.search(one.text, limit=depth, as_of=moment, freshness=freshness, period=period).hits
+        all_hits = library.search(query, limit=depth).hits
         found.append(
             _Found(
                 # A copy that was folded into a hit is shown with it, and found.
                 articles=tuple(entry.key for hit in all_hits for entry in (hit.article, *hit.also_in))[:depth],
-                passages=tuple(hit.text for hit in hits),
-                sentences=tuple(hit.answer_text for hit in hits),
+                passages=tuple(hit.passage.text for hit in hits),
+                sentences=tuple(hit.answer.text if hit.answer else "" for hit in hits),
                 took_ms=took_ms,
             )
         )

@@ -12,12 +12,11 @@ from searchsvc.interfaces.formatting import iso, iso_seconds, ordinal, rounded
 from searchsvc.library import Status
 from searchsvc.query.periods import Period
 from searchsvc.search.brief import Brief, Citation
-from searchsvc.search.pipeline import Hit, Results
 from searchsvc.search.quotes import QuoteCheck
-from searchsvc.search.ranking import Ranked
 from searchsvc.search.recall import Verification
+from searchsvc.search.results import Explanation, Hit, Results
 from searchsvc.search.timeline import Timeline
-from searchsvc.text.article import Article, Problem, Version
+from searchsvc.text.article import Article, Excerpt, Problem, Version
 
 # ---------------------------------------------------------------------- search results
 
@@ -25,17 +24,17 @@ from searchsvc.text.article import Article, Problem, Version
 def serialize_results(results: Results, *, explain: bool = False) -> schemas.Results:
     """Return the answer to a query."""
     return {
-        "query": results.question.typed,
+        "query": results.query.text,
         "as_of": iso_seconds(results.as_of),
         "took_ms": round(results.took_ms, 2),
         "index": {
-            "generation": results.generation,
-            "articles": results.articles,
-            "passages": results.passages,
-            "updated": iso(results.updated),
-            "pending": results.pending,
+            "generation": results.index.generation,
+            "articles": results.index.articles,
+            "passages": results.index.passages,
+            "updated": iso(results.index.updated),
+            "pending": results.index.pending,
         },
-        "period": serialize_period(results.question.period),
+        "period": serialize_period(results.period),
         "confidence": rounded(results.confidence),
         "convincing": not results.is_doubtful,
         "tokens": results.tokens,
@@ -53,22 +52,25 @@ def serialize_period(period: Period | None) -> schemas.Period:
 
 def serialize_hit(hit: Hit, as_of: datetime, *, explain: bool) -> schemas.Hit:
     """Return one hit; `why` says how its score came about when `explain` is set."""
-    start, end = hit.answer
     revised = hit.article.revised
     return {
         "rank": hit.rank,
         "score": round(hit.score, 4),
         "article": serialize_article(hit.article),
-        "passage": {"id": hit.passage_id, "text": hit.text, "start": hit.start, "end": hit.end},
-        "answer": {"text": hit.answer_text, "start": start, "end": end},
+        "passage": {"id": hit.passage.id, **_span(hit.passage)},
+        "answer": _span(hit.answer) if hit.answer else None,
         "highlights": list(hit.highlights),
         "also_in": [serialize_near_duplicate(article) for article in hit.also_in],
         "text_newer_than_as_of": revised is not None and revised > as_of,
-        "why": serialize_why(hit.why) if explain else None,
+        "why": serialize_why(hit.why) if explain and hit.why else None,
     }
 
 
-def serialize_why(why: Ranked) -> schemas.Explanation:
+def _span(excerpt: Excerpt) -> schemas.TextSpan:
+    return {"text": excerpt.text, "start": excerpt.start, "end": excerpt.end}
+
+
+def serialize_why(why: Explanation) -> schemas.Explanation:
     """Return what each part of the ranking adds to the score."""
     return {
         "dense": {"rank": why.dense_rank or None, "cosine": round(why.cosine, 4), "adds": round(why.dense_adds, 4)},
@@ -81,7 +83,7 @@ def serialize_why(why: Ranked) -> schemas.Explanation:
     }
 
 
-def explain_in_words(why: Ranked) -> str:
+def explain_in_words(why: Explanation) -> str:
     """Return how a score came about, as a sentence."""
     dense = (
         f"its meaning is the question's {ordinal(why.dense_rank)} nearest (cosine {why.cosine:.2f})"
@@ -145,9 +147,7 @@ def serialize_brief(brief: Brief) -> schemas.Brief:
 def _citation(citation: Citation) -> schemas.Citation:
     return {
         "number": citation.number,
-        "text": citation.text,
-        "start": citation.start,
-        "end": citation.end,
+        **_span(citation.sentence),
         "article": serialize_article(citation.article),
         "also_in": [serialize_near_duplicate(article) for article in citation.also_in],
     }
@@ -159,7 +159,7 @@ def serialize_quote_check(check: QuoteCheck) -> schemas.QuoteCheck:
     return {
         "verdict": check.verdict,
         "similarity": round(check.similarity, 1),
-        "wording": {"text": check.text, "start": check.start, "end": check.end} if article else None,
+        "wording": _span(check.wording) if check.wording else None,
         "article": serialize_article(article) if article else None,
     }
 

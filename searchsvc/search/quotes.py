@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from searchsvc.errors import BadInput
-from searchsvc.text.article import Article
+from searchsvc.text.article import Article, Excerpt
 from searchsvc.text.cleaning import INVISIBLE
 
 LONGEST = 1_000  # characters of a quote
@@ -56,22 +56,16 @@ SPACE = re.compile(r"\s+")
 
 @dataclass(frozen=True, slots=True)
 class QuoteCheck:
-    """Whether a quote stands in `article`: `text`, which is `article.text[start:end]`, is the true wording.
+    """Whether a quote stands in `article`; `wording` is the true one.
 
     `similarity` is that of quote and wording, 0 to 100, by the letters that they share in order (normalised Indel);
-    100 where exact. Where it is not found, there is no article, and no text.
+    100 where exact. Where it is not found, there is neither.
     """
 
     verdict: Verdict
     article: Article | None = None
-    start: int = 0
-    end: int = 0
+    wording: Excerpt | None = None
     similarity: float = 0.0
-
-    @property
-    def text(self) -> str:
-        """The true wording."""
-        return self.article.text[self.start : self.end] if self.article else ""
 
 
 def normalize_quote(text: str) -> str:
@@ -230,7 +224,7 @@ def _is_whole(text: str, word: tuple[int, int], window: tuple[int, int]) -> bool
 def _checked(verdict: Verdict, article: Article, start: int, end: int, similarity: float) -> QuoteCheck:
     """Return what was found in a folded text by its offsets in the text as it is."""
     where = places(article.text)
-    return QuoteCheck(verdict, article, where[start], where[end - 1] + 1, similarity)
+    return QuoteCheck(verdict, article, article.excerpt(where[start], where[end - 1] + 1), similarity)
 
 
 def _age(article: Article) -> tuple[int, datetime, int]:

@@ -5,13 +5,14 @@ dense, lexical ── fuse ──► Fused ── freshen ──► Fused ──
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from searchsvc.engines import Candidates
 from searchsvc.search import freshness
+from searchsvc.search.results import Explanation
 
 DENSE_WEIGHT = 0.4  # … and the rest is the lexical retriever's
 LOOKUP_DENSE_WEIGHT = 0.2  # where a name or a few words are looked up, and nothing is asked
@@ -42,6 +43,11 @@ class Ranked:
     recency: float = 0.0
     freshness_adds: float = 0.0
     rerank_adds: float = 0.0
+
+    @property
+    def explanation(self) -> Explanation:
+        """What each part of the ranking gave and added, as a hit tells it."""
+        return Explanation(**{field.name: getattr(self, field.name) for field in fields(Explanation)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,21 +157,21 @@ def rerank(ranked: Sequence[Ranked], scores: NDArray[np.float32]) -> list[Ranked
 
 
 def group(
-    ranked: Iterable[Ranked], limit: int, per_article: int, story: Callable[[int], int] = lambda article: article
+    ranking: Iterable[Ranked], limit: int, passages: int, cluster_of: Callable[[int], int] = lambda article: article
 ) -> list[Ranked]:
-    """Return the best passages of the best `limit` articles, at most `per_article` of each, best first.
+    """Return the best passages of the best `limit` articles, at most so many `passages` of each, best first.
 
-    Of the copies of one `story`, only the one with the best passage is taken, and counts. Looks no further than it
-    must: the candidates are made one by one as they are asked for.
+    Of the near-duplicates in one cluster, only the one with the best passage is taken, and counts. Looks no
+    further than it must: the candidates are made one by one as they are asked for.
     """
-    taken: dict[int, tuple[int, int]] = {}  # by story: which copy, and how many of its passages
-    kept: list[Ranked] = []
-    for one in ranked:
-        told = story(one.article)
-        copy, seen = taken.get(told, (one.article, 0))
-        if copy == one.article and seen < per_article and (seen or len(taken) < limit):
-            taken[told] = (copy, seen + 1)
-            kept.append(one)
-            if len(kept) == limit * per_article:
+    taken: dict[int, tuple[int, int]] = {}  # by cluster: which article, and how many of its passages
+    grouped: list[Ranked] = []
+    for candidate in ranking:
+        cluster = cluster_of(candidate.article)
+        article, count = taken.get(cluster, (candidate.article, 0))
+        if article == candidate.article and count < passages and (count or len(taken) < limit):
+            taken[cluster] = (article, count + 1)
+            grouped.append(candidate)
+            if len(grouped) == limit * passages:
                 break
-    return kept
+    return grouped

@@ -16,10 +16,10 @@ from searchsvc.catalogue import Catalogue, EmbeddingSpace
 from searchsvc.engines import Snapshot
 from searchsvc.errors import DamagedIndex
 from searchsvc.query.filter import Filter
-from searchsvc.search.pipeline import Hit, prefer_originals
+from searchsvc.search.pipeline import prefer_originals
 from searchsvc.search.ranking import Ranked, group
-from searchsvc.text.article import Article
-from searchsvc.text.passages import Span
+from searchsvc.search.results import Hit
+from searchsvc.text.article import Article, Span
 
 CANDIDATES = 300  # for each passage of the article
 MOST_PASSAGES = 16  # of a longer article, so many are looked at, evenly spread
@@ -55,12 +55,10 @@ def similar(
                     rank=len(hits) + 1,
                     score=one.score,
                     article=entries[one.article],
-                    start=passage.start,
-                    end=passage.end,
-                    answer=marked,
-                    highlights=(),
-                    why=one,
+                    passage=entries[one.article].excerpt(passage.start, passage.end),
+                    answer=entries[one.article].excerpt(*marked),
                     sentences=passage.sentences,
+                    why=one.explanation,
                 )
             )
     return tuple(hits)

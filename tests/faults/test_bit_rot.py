@@ -195,7 +195,7 @@ def test_a_catalogue_that_fell_back_behind_its_search_index_is_said(stocked: Lib
     shelf = Library(settings, announce=said.append)
     if again:
         shelf.add([RawArticle("other", "Other", "There was lead instead."), RawArticle("more", "More", "And mercury.")])
-    assert [hit for hit in shelf.search("tin").hits if "tin" in hit.text.split()] == []
+    assert [hit for hit in shelf.search("tin").hits if "tin" in hit.passage.text.split()] == []
     lost = f"the catalogue ends at change {generation}, the search index had reached {generation + 1} "
     assert [one for one in said if lost in one and "up to 1 changes may be lost; index the sources again" in one]
     for one in (shelf, Library(settings)):

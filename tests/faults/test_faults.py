@@ -43,9 +43,9 @@ from hypothesis.stateful import (
 
 from searchsvc.errors import Busy, DamagedCatalogue, NoIndex, NotFound, Unwritable
 from searchsvc.library import Library
-from searchsvc.query.filter import Filter
-from searchsvc.query.question import parse_question
-from searchsvc.search.pipeline import run_query
+from searchsvc.query import Query
+from searchsvc.query.interpretation import interpret
+from searchsvc.search.pipeline import Pipeline
 from searchsvc.settings import Settings
 from searchsvc.text.article import RawArticle, article_id
 
@@ -79,13 +79,13 @@ def answers(shelf: Library, expected: State, gone: set[str]) -> State:
     found: State = {}
     for word, holders in Counter(expected.values()).items():
         for hit in shelf.search(word, limit=holders, fold=False).hits:  # more than one while a file is being renamed
-            if word in hit.answer_text:
+            if word in hit.answer.text:
                 found[hit.article.key] = word
     asked = sorted(gone)
     for start in range(0, len(asked), 100):
         for hit in shelf.search(" ".join(asked[start : start + 100]), limit=5).hits:
             if hit.why.lexical_rank:
-                found[hit.article.key] = hit.answer_text
+                found[hit.article.key] = hit.answer.text
     return found
 
 
@@ -166,7 +166,7 @@ class Writers:
     """Does jobs with `faults/writers.py`, one after another."""
 
     def __init__(self) -> None:
-        command = [sys.executable, str(HERE / "faults" / "writers.py")]
+        command = [sys.executable, str(HERE / "writers.py")]
         self._server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def __enter__(self) -> "Writers":
@@ -818,9 +818,9 @@ def test_a_snapshot_answers_as_it_did_while_ten_newer_ones_are_made(
     newer = [{f"a{n}": f"w1{n:04d}x", f"b{n}": f"w2{n:04d}x"} for n in range(10)]
     writers.do(index, *(["add", {key: text_of(word) for key, word in one.items()}] for one in newer), ["rebuild"])
     for key, word in then.items():
-        asked = parse_question(word, limit=1, per_article=1, max_tokens=None, allowed=Filter())
-        (hit,) = run_query(asked, snapshot, shelf.catalogue, words).hits
-        assert (hit.article.key, hit.text) == (key, text_of(word).split("\n\n")[1])
+        query = Query(word, limit=1)
+        (hit,) = Pipeline(snapshot, shelf.catalogue, words).run(query, interpret(query)).hits
+        assert (hit.article.key, hit.passage.text) == (key, text_of(word).split("\n\n")[1])
     now = then | {key: word for one in newer for key, word in one.items()}
     assert_right(index, now, {*then.values()}, shelf)
 
@@ -1051,7 +1051,7 @@ class Deeds(RuleBasedStateMachine):
     def what_is_there_is_found(self) -> None:
         self.done.append(None)
         for word in [*self.state.values()][-2:]:
-            assert word in self.shelf.search(word, limit=1).hits[0].answer_text
+            assert word in self.shelf.search(word, limit=1).hits[0].answer.text
         assert recorded(self.home / "index") == self.state
 
 

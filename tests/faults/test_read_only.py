@@ -65,7 +65,7 @@ def frozen(tmp_path: Path, words: Any) -> Iterator[Callable[[str], Path]]:  # no
 
 
 def found(shelf: Library, word: str) -> list[str]:
-    return [hit.article.key for hit in shelf.search(word).hits if word in hit.text]
+    return [hit.article.key for hit in shelf.search(word).hits if word in hit.passage.text]
 
 
 @pytest.mark.parametrize("how", ["one file", "a log", "a log without -shm", "behind"])

@@ -91,7 +91,7 @@ def test_another_model_embeds_everything_anew_while_the_old_index_answers(stocke
 
     def ask() -> None:
         results = reader.search("committee river", limit=100)
-        seen.append((space_of(reader), {hit.article.key for hit in results.hits}, results.pending))
+        seen.append((space_of(reader), {hit.article.key for hit in results.hits}, results.index.pending))
         seen.append((reader.status().model, reader.status().passages, reader.verify().problems))
 
     models.meanwhile = [ask] * 3
@@ -213,7 +213,7 @@ def test_another_passage_size_embeds_only_passages_that_are_cut_anew(stocked: Li
     embedder.embedded.clear()
     set_to(stocked, passage_tokens=32).rebuild()
     hits = stocked.search("river", limit=1, per_article=10).hits
-    texts = [hit.text for hit in sorted(hits, key=lambda hit: hit.start)]
+    texts = [hit.passage.text for hit in sorted(hits, key=lambda hit: hit.passage.start)]
     assert " ".join(texts) == LONG
     assert sorted(embedder.embedded) == sorted(f"Flood\n{text}" for text in texts)
     assert (stocked.status().passages, stocked.status().passage_tokens) == (12 + len(texts), 32)
@@ -265,7 +265,7 @@ def test_sentences_are_marked_after_a_move_as_before(stocked: Library) -> None:
     for wish in ({"model": "other"}, {"passage_tokens": 64}):
         set_to(stocked, **wish).rebuild()
         hit = stocked.search("what ammunition does Russia seek").hits[0]
-        assert hit.answer_text == "Russia seeks ammunition."
+        assert hit.answer.text == "Russia seeks ammunition."
         row = stocked.article(article_id("band")).row
         (passage,) = stocked.catalogue.passages_of(row, stocked.served.space.row)
         assert stocked.catalogue.sentence_vectors([passage.row])[passage.row].shape == (3, 48)

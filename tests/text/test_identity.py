@@ -274,7 +274,7 @@ def test_what_a_feed_repeats_takes_no_paragraph_out_of_what_came_from_elsewhere(
     assert len(entries(library)) == 9
     assert {entry.source for entry in entries(library)} == {"cnn.example"}
     assert passages_with(library, PARAGRAPH) == {None, name(paper)}  # and in the feed's own articles it is junk
-    assert library.search("had the dam at Corvane been inspected before the flood").hits[0].answer_text == PARAGRAPH
+    assert library.search("had the dam at Corvane been inspected before the flood").hits[0].answer.text == PARAGRAPH
 
 
 def test_no_more_is_learnt_of_one_origin_than_can_be_and_of_others_as_ever(
@@ -360,7 +360,7 @@ def test_no_strangers_copy_stands_for_the_original(
     moment = datetime(2024, 6, 18, 12, tzinfo=UTC)
     (hit,) = library.search(QUESTION, as_of=moment).hits
     assert hit.article.origin == (None if original == "owner's" else name(paper))
-    assert "not guilty" in hit.text
+    assert "not guilty" in hit.passage.text
     assert [one.origin for one in hit.also_in] == [name(site)] * 7
     assert library.search(QUESTION, as_of=moment, fold=False).hits[0].article.origin == name(site)
     (shown, *_) = library.search(QUESTION, as_of=moment, sources=["cnn.example"]).hits

@@ -16,8 +16,8 @@ from searchsvc.interfaces.http.function_tools import functions
 from searchsvc.interfaces.http.limits import Json, refusals
 from searchsvc.interfaces.http.requests import Only, WebQuestion
 from searchsvc.library import Library
-from searchsvc.query.question import MOST_HITS
-from searchsvc.search.pipeline import Results
+from searchsvc.query import MAX_HITS
+from searchsvc.search.results import Results
 from searchsvc.text.article import Article
 from searchsvc.text.sanitize import link, sanitize
 
@@ -58,7 +58,7 @@ def finds(results: Results, base: str) -> list[schemas.WebResult]:
         {
             "link": cited_at(hit.article, base),
             "title": sanitize(hit.article.title),
-            "snippet": sanitize(hit.text, most=LONGEST_SENTENCE),
+            "snippet": sanitize(hit.passage.text, most=LONGEST_SENTENCE),
         }
         for hit in results.hits
     ]
@@ -78,7 +78,7 @@ def add_chats(app: FastAPI, library: Library, turn: Dependency) -> None:
     )
     def websearch(request: Request, asked: Annotated[WebQuestion, Body()]) -> Response:
         """Search the news as Open WebUI's external search provider; an API key that it sends is not looked at."""
-        results = library.search(asked.query, limit=min(asked.count, MOST_HITS))
+        results = library.search(asked.query, limit=min(asked.count, MAX_HITS))
         return Json(finds(results, str(request.base_url)), headers={"Cache-Control": "no-store"})
 
     made: list[schemas.FunctionTool] = []

@@ -15,7 +15,7 @@ from searchsvc.interfaces.http.limits import MOST_QUOTE_CHECKS, Json, Turns, ref
 from searchsvc.interfaces.http.requests import BriefAsked, Ident, Only, StoryAsked, bound
 from searchsvc.interfaces.serialize import serialize_brief, serialize_quote_check, serialize_similar, serialize_timeline
 from searchsvc.library import Library
-from searchsvc.query.question import MOST_HITS
+from searchsvc.query import MAX_HITS
 from searchsvc.search.brief import brief_markdown
 from searchsvc.search.quotes import LONGEST
 
@@ -37,7 +37,7 @@ def add_cited(app: FastAPI, library: Library, turn: Dependency) -> None:
         **documented,
     )
     def similar_articles(
-        ident: Ident, limit: Annotated[int, Query(ge=1, le=MOST_HITS, description="Most hits.")] = 10
+        ident: Ident, limit: Annotated[int, Query(ge=1, le=MAX_HITS, description="Most hits.")] = 10
     ) -> Response:
         """Find the articles that are like one, each with the passage that is."""
         return Json(serialize_similar(ident, library.similar(ident, limit), datetime.now(UTC)), headers=FRESH)

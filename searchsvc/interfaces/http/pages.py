@@ -23,9 +23,8 @@ from searchsvc.interfaces.http.limits import KINDS, SEALS
 from searchsvc.interfaces.http.paths import Places
 from searchsvc.interfaces.http.requests import Ident, Only, bound, stretch
 from searchsvc.library import Library
-from searchsvc.search.pipeline import Hit, Results
-from searchsvc.text.article import Article
-from searchsvc.text.passages import Span
+from searchsvc.search.results import Hit, Results
+from searchsvc.text.article import Article, Span
 from searchsvc.text.sanitize import link, one_line, safe
 
 TEMPLATES = Environment(
@@ -162,12 +161,13 @@ def _found(library: Library, asked: Wanted) -> Results:
 
 
 def _shown(hit: Hit) -> dict[str, object]:
-    start, end = hit.answer
+    passage = (hit.passage.start, hit.passage.end)
+    start, end = (hit.answer.start, hit.answer.end) if hit.answer else passage
     return {
         "title": one_line(hit.article.title, LONGEST_TITLE),
         "language": hit.article.language,
         "page": f"/read/{hit.article.id}?mark={start}-{end}#mark",
-        "text": paragraphs(hit.article.text, (hit.start, hit.end), hit.answer),
+        "text": paragraphs(hit.article.text, passage, (start, end)),
         "facts": _facts(hit.article),
         "link": link(hit.article.url),
         "also_in": [one_line(one.credit or one.title) for one in hit.also_in],

@@ -24,7 +24,11 @@ from pydantic import (
 )
 
 from searchsvc.errors import BadInput
-from searchsvc.query.question import LONGEST, LONGEST_NAME, MOST_HITS, MOST_NAMES, MOST_PASSAGES
+from searchsvc.query import MAX_CHARACTERS as LONGEST
+from searchsvc.query import MAX_HITS as MOST_HITS
+from searchsvc.query import MAX_NAME_CHARACTERS as LONGEST_NAME
+from searchsvc.query import MAX_NAMES as MOST_NAMES
+from searchsvc.query import MAX_PER_ARTICLE as MOST_PASSAGES
 from searchsvc.readers.fields import (
     LONGEST_AUTHOR,
     LONGEST_KEY,

@@ -11,10 +11,10 @@ from searchsvc.interfaces.formatting import iso, iso_seconds, rounded
 from searchsvc.text.sanitize import link, sanitize
 
 if TYPE_CHECKING:  # so that tools are listed before numpy and the like are imported
-    from searchsvc.search.pipeline import Hit, Results
     from searchsvc.search.quotes import QuoteCheck
+    from searchsvc.search.results import Hit, Results
     from searchsvc.search.timeline import Timeline
-    from searchsvc.text.article import Article
+    from searchsvc.text.article import Article, Excerpt
 
 MAX_NAME = 300  # characters of a title, a source, an author
 MAX_PASSAGE = 4_000  # a passage is far shorter, unless it holds no space
@@ -53,11 +53,10 @@ def cite_as_text(article: "Article", pages: str) -> str:
 
 def cite_results(results: "Results", pages: str) -> schemas.CitedResults:
     """Return the passages that answer a query."""
-    period = results.question.period
     return {
-        "query": results.question.typed,
+        "query": results.query.text,
         "as_of": iso_seconds(results.as_of),
-        "period": period.words if period else None,
+        "period": results.period.words if results.period else None,
         "confidence": rounded(results.confidence),
         "convincing": not results.is_doubtful,
         "tokens": results.tokens,
@@ -88,7 +87,7 @@ def cite_quote_check(check: "QuoteCheck", pages: str) -> schemas.CitedQuoteCheck
     return {
         "verdict": check.verdict,
         "similarity": round(check.similarity, 1),
-        "wording": _span(check.text, check.start, check.end) if check.article else None,
+        "wording": _span(check.wording) if check.wording else None,
         "article": _article(check.article, pages) if check.article else None,
     }
 
@@ -96,18 +95,18 @@ def cite_quote_check(check: "QuoteCheck", pages: str) -> schemas.CitedQuoteCheck
 def _hit(hit: "Hit", pages: str) -> schemas.CitedHit:
     return {
         "article": _article(hit.article, pages),
-        "passage": _span(hit.text, hit.start, hit.end),
+        "passage": _span(hit.passage),
         "answer": _answer(hit),
         "also_in": [_article(article, pages) for article in hit.also_in],
     }
 
 
 def _answer(hit: "Hit") -> schemas.TextSpan:
-    return _span(hit.answer_text, *hit.answer)
+    return _span(hit.answer or hit.passage)
 
 
-def _span(text: str, start: int, end: int) -> schemas.TextSpan:
-    return {"text": sanitize(text, MAX_PASSAGE), "start": start, "end": end}
+def _span(excerpt: "Excerpt") -> schemas.TextSpan:
+    return {"text": sanitize(excerpt.text, MAX_PASSAGE), "start": excerpt.start, "end": excerpt.end}
 
 
 def _link(article: "Article", pages: str) -> schemas.ArticleLink:
