@@ -8,7 +8,7 @@ from llama_index.core.schema import NodeRelationship, NodeWithScore, QueryBundle
 from searchsvc.connectors.search import ask, metadata
 from searchsvc.interfaces.client import Client
 from searchsvc.library import Library
-from searchsvc.schemas import FoundHit
+from searchsvc.schemas import Hit
 from searchsvc.text.sanitize import sanitize
 
 SHOWN = frozenset({"title", "date", "source", "link"})  # to a model, above the text
@@ -68,7 +68,7 @@ class SearchsvcRetriever(BaseRetriever):
         return await asyncio.to_thread(self._retrieve, query_bundle)  # LlamaIndex's own would hold up the event loop
 
 
-def _node(hit: FoundHit, known: dict[str, object]) -> TextNode:
+def _node(hit: Hit, known: dict[str, object]) -> TextNode:
     hidden = sorted(known.keys() - SHOWN - ({"origin"} if known["origin"] else set()))
     return TextNode(
         id_=hit["passage"]["id"],

@@ -4,12 +4,11 @@ What articles say passes through `quoting` on its way out, which leaves every ch
 """
 
 from collections.abc import Iterable
-from typing import cast
 
+from searchsvc import schemas
 from searchsvc.interfaces.client import Client
 from searchsvc.interfaces.serialize import serialize_results
 from searchsvc.library import Library
-from searchsvc.schemas import Answer, ArticleFields, Copy, FoundHit
 from searchsvc.search.results import Results
 from searchsvc.text.dates import parse_bound
 from searchsvc.text.sanitize import link, sanitize
@@ -27,7 +26,7 @@ def ask(
     as_of: str | None = None,
     sources: Iterable[str] = (),
     languages: Iterable[str] = (),
-) -> Answer:
+) -> schemas.Results:
     """Answer a question, in the shape that a server answers with; dates are ISO 8601, as the command line takes them.
 
     Raises what `Library.search` and `Client.search` raise.
@@ -45,10 +44,10 @@ def ask(
         sources=sources,
         languages=languages,
     )
-    return cast(Answer, serialize_results(found)) if isinstance(found, Results) else found
+    return serialize_results(found) if isinstance(found, Results) else found
 
 
-def metadata(hit: FoundHit, answer: Answer, library: Library | Client) -> dict[str, object]:
+def metadata(hit: schemas.Hit, answer: schemas.Results, library: Library | Client) -> dict[str, object]:
     """Return what is known of a passage beside its text: what a citation needs, and how good the hit is.
 
     `start` and `end` bound the passage in the article's text, in code points. `confidence` is the whole answer's.
@@ -58,19 +57,19 @@ def metadata(hit: FoundHit, answer: Answer, library: Library | Client) -> dict[s
         "start": hit["passage"]["start"],
         "end": hit["passage"]["end"],
         "score": hit["score"],
-        "answer": sanitize(hit["answer"]["text"]),
+        "answer": sanitize(hit["answer"]["text"]) if hit["answer"] else None,
         "also_in": [_citation(copy, library) for copy in hit["also_in"]],
         "confidence": answer["confidence"],
     }
 
 
-def link_to(article: ArticleFields | Copy, library: Library | Client) -> str | None:
+def link_to(article: schemas.Article | schemas.NearDuplicate, library: Library | Client) -> str | None:
     """Return where a person can read an article: its own address, else its page on the server, if one was asked."""
     page = f"{library.url}/read/{article['id']}" if isinstance(library, Client) else None
     return link(article["url"]) or page
 
 
-def _citation(article: ArticleFields | Copy, library: Library | Client) -> dict[str, object]:
+def _citation(article: schemas.Article | schemas.NearDuplicate, library: Library | Client) -> dict[str, object]:
     return {
         "id": article["id"],
         "key": sanitize(article["key"]),

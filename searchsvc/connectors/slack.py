@@ -27,7 +27,7 @@ from searchsvc.errors import SearchsvcError
 from searchsvc.interfaces.client import Client
 from searchsvc.library import Library
 from searchsvc.query import MAX_HITS
-from searchsvc.schemas import Answer, FoundHit
+from searchsvc.schemas import Hit, Results
 from searchsvc.settings import Settings
 from searchsvc.text.dates import parse_bound
 from searchsvc.text.sanitize import one_line, sanitize
@@ -133,7 +133,7 @@ def _said(sentence: str) -> dict[str, Any]:
     return {"text": html.escape(sentence, quote=False), "unfurl_links": False, "unfurl_media": False}
 
 
-def _note(answer: Answer) -> Block:
+def _note(answer: Results) -> Block:
     """Return the line above the hits: the question, the time that it was taken to name, and any doubt."""
     parts = [answer["query"]]
     if answer["period"]["words"]:
@@ -143,9 +143,9 @@ def _note(answer: Answer) -> Block:
     return _rich({"type": "rich_text_section", "elements": [_text(one_line(" · ".join(parts), 1_500), italic=True)]})
 
 
-def _block(hit: FoundHit, library: Library | Client) -> Block:
+def _block(hit: Hit, library: Library | Client) -> Block:
     """Return a hit: title and link, date and source, and the passage as a quote with its answering sentence bold."""
-    article, passage, answer = hit["article"], hit["passage"], hit["answer"]
+    article, passage, answer = hit["article"], hit["passage"], hit["answer"] or hit["passage"]
     title = one_line(article["title"], LONGEST_NAME) or "untitled"
     url = link_to(article, library)
     head = {"type": "link", "url": url, "text": title, "style": {"bold": True}} if url else _text(title, bold=True)

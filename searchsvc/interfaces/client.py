@@ -16,16 +16,16 @@ import httpx
 from searchsvc.errors import SearchsvcError, Unserved
 from searchsvc.schemas import (
     AddReport,
-    Answer,
-    Briefing,
-    Checked,
-    JobState,
-    Likes,
+    Brief,
+    FullArticle,
+    Job,
     NewArticle,
-    State,
-    Story,
+    QuoteCheck,
+    Results,
+    SimilarArticles,
+    Status,
+    Timeline,
     Versions,
-    WholeArticle,
 )
 
 TIMEOUT = 30.0  # seconds; a server that has just started loads its model before it answers
@@ -78,8 +78,8 @@ class Client:
         fold: bool = True,
         period: bool = True,
         explain: bool = False,
-    ) -> Answer:
-        """Answer a question with the best passages of the best `limit` articles, as `Library.search` does."""
+    ) -> Results:
+        """Results a question with the best passages of the best `limit` articles, as `Library.search` does."""
         asked = {
             "q": question,
             "limit": limit,
@@ -91,7 +91,7 @@ class Client:
             "explain": explain,
             **_narrowed(after, before, as_of, sources, languages),
         }
-        return cast(Answer, self._ask("POST", "/search", body=asked))
+        return cast(Results, self._ask("POST", "/search", body=asked))
 
     def timeline(
         self,
@@ -103,10 +103,10 @@ class Client:
         as_of: Moment = None,
         sources: Iterable[str] = (),
         languages: Iterable[str] = (),
-    ) -> Story:
+    ) -> Timeline:
         """Return the story that a question asks for in its best `limit` days, the best hit of each, oldest first."""
         asked = {"q": question, "limit": limit, **_narrowed(after, before, as_of, sources, languages)}
-        return cast(Story, self._ask("GET", "/timeline", asked))
+        return cast(Timeline, self._ask("GET", "/timeline", asked))
 
     def brief(
         self,
@@ -118,31 +118,31 @@ class Client:
         as_of: Moment = None,
         sources: Iterable[str] = (),
         languages: Iterable[str] = (),
-    ) -> Briefing:
+    ) -> Brief:
         """Return what at most `limit` articles answer, in their own sentences, each with its citation, by day."""
         asked = {"q": question, "limit": limit, **_narrowed(after, before, as_of, sources, languages)}
-        return cast(Briefing, self._ask("GET", "/brief", {**asked, "format": "json"}))
+        return cast(Brief, self._ask("GET", "/brief", {**asked, "format": "json"}))
 
-    def verify_quote(self, quote: str, ident: str | None = None) -> Checked:
+    def verify_quote(self, quote: str, ident: str | None = None) -> QuoteCheck:
         """Say whether an article, or without `ident` any, says this word for word or nearly, and where."""
-        return cast(Checked, self._ask("GET", "/verify_quote", {"quote": quote, "id": ident}))
+        return cast(QuoteCheck, self._ask("GET", "/verify_quote", {"quote": quote, "id": ident}))
 
-    def article(self, ident: str, *, around: tuple[int, int] | None = None) -> WholeArticle:
+    def article(self, ident: str, *, around: tuple[int, int] | None = None) -> FullArticle:
         """Return the article with this id, or the window `around` these offsets of it; raises NotFound."""
         window = None if around is None else f"{around[0]}-{around[1]}"
-        return cast(WholeArticle, self._ask("GET", f"/articles/{_part(ident)}", {"around": window}))
+        return cast(FullArticle, self._ask("GET", f"/articles/{_part(ident)}", {"around": window}))
 
-    def similar(self, ident: str, limit: int = 10) -> Likes:
+    def similar(self, ident: str, limit: int = 10) -> SimilarArticles:
         """Return the `limit` articles most like this one, without its copies; raises NotFound."""
-        return cast(Likes, self._ask("GET", f"/articles/{_part(ident)}/similar", {"limit": limit}))
+        return cast(SimilarArticles, self._ask("GET", f"/articles/{_part(ident)}/similar", {"limit": limit}))
 
     def versions(self, ident: str) -> Versions:
         """Return the texts that an article has had, newest first; raises NotFound."""
         return cast(Versions, self._ask("GET", f"/articles/{_part(ident)}/versions"))
 
-    def status(self) -> State:
+    def status(self) -> Status:
         """Return what is indexed, how much, how fresh."""
-        return cast(State, self._ask("GET", "/status"))
+        return cast(Status, self._ask("GET", "/status"))
 
     # ------------------------------------------------------------------ changing
 
@@ -154,13 +154,13 @@ class Client:
         """Take an article out of the index; raises NotFound."""
         self._ask("DELETE", f"/articles/{_part(ident)}")
 
-    def reindex(self) -> JobState:
+    def reindex(self) -> Job:
         """Have the served files, folders and feeds looked at; `job` says how that stands."""
-        return cast(JobState, self._ask("POST", "/reindex"))
+        return cast(Job, self._ask("POST", "/reindex"))
 
-    def job(self, ident: str) -> JobState:
+    def job(self, ident: str) -> Job:
         """Return how a job stands; raises NotFound."""
-        return cast(JobState, self._ask("GET", f"/jobs/{_part(ident)}"))
+        return cast(Job, self._ask("GET", f"/jobs/{_part(ident)}"))
 
     def _ask(self, method: str, path: str, query: Mapping[str, object] | None = None, body: object = None) -> Any:
         # Half characters, which programs make that cut texts by UTF-16 units, stop neither of these two.

@@ -1,6 +1,5 @@
 """The client against a real server: what it asks, what it gives back, and what it raises."""
 
-import re
 import subprocess
 import sys
 import threading
@@ -9,14 +8,12 @@ from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from typing import Any, get_type_hints, is_typeddict
+from typing import Any
 
 import httpx
 import pytest
 
-from searchsvc import Client, Library, SearchsvcError, Settings, errors
-from searchsvc import schemas as typed
-from searchsvc.interfaces.http import schemas as shapes
+from searchsvc import Client, Library, SearchsvcError, Settings, errors, schemas
 from searchsvc.interfaces.http.requests import NewArticle as Accepted
 from searchsvc.schemas import NewArticle
 
@@ -66,7 +63,7 @@ def test_a_search_gives_the_servers_own_words(client: Client) -> None:
     )  # fmt: skip
 
 
-def keys(answer: typed.Answer) -> list[str]:
+def keys(answer: schemas.Results) -> list[str]:
     return [hit["article"]["key"] for hit in answer["hits"]]
 
 
@@ -216,24 +213,6 @@ def test_headers_go_with_every_request(site: Site) -> None:
 
 
 # ---------------------------------------------------------------------- its types
-
-
-def said(hint: object, *, always: bool) -> tuple[str, bool]:
-    """Return a type as it is written, without its module, and whether its field is always there."""
-    return re.sub(r"[\w.]+\.shapes\.", "", repr(hint)), always
-
-
-@pytest.mark.parametrize(
-    "name", [name for name, kind in vars(typed).items() if is_typeddict(kind) and name != "NewArticle"]
-)
-def test_each_type_is_the_servers_shape(name: str) -> None:
-    mine, models = getattr(typed, name), getattr(shapes, name).model_fields
-    hints = {
-        field: hint if field in mine.__required_keys__ else hint | None for field, hint in get_type_hints(mine).items()
-    }
-    assert {field: said(hint, always=field in mine.__required_keys__) for field, hint in hints.items()} == {
-        field: said(one.annotation, always=one.is_required()) for field, one in models.items()
-    }
 
 
 def test_what_is_added_is_typed_as_the_server_takes_it() -> None:

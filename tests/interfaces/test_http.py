@@ -751,7 +751,9 @@ def test_the_document_names_every_operation_and_parameter(client: httpx.Client) 
     for all_ in document["paths"].values():
         for operation in all_.values():
             assert operation["description"]
-            assert operation["responses"]["422"]["content"]["application/json"]["schema"]["$ref"].endswith("/Refusal")
+            assert operation["responses"]["422"]["content"]["application/json"]["schema"]["$ref"].endswith(
+                "/ErrorResponse"
+            )
 
 
 def test_answers_have_the_fields_that_the_document_says(client: httpx.Client, sushi: str) -> None:
@@ -770,12 +772,12 @@ def test_answers_have_the_fields_that_the_document_says(client: httpx.Client, su
     def of(name: str) -> dict[str, object]:
         return {"$ref": f"#/components/schemas/{name}"}
 
-    same(client.get("/search", params={"q": QUESTION, "explain": True}).json(), of("Answer"))
-    same(client.get("/status").json(), of("State"))
-    same(client.get(f"/articles/{sushi}?around=0-5").json(), of("WholeArticle"))
+    same(client.get("/search", params={"q": QUESTION, "explain": True}).json(), of("Results"))
+    same(client.get("/status").json(), of("Status"))
+    same(client.get(f"/articles/{sushi}?around=0-5").json(), of("FullArticle"))
     same(client.get(f"/articles/{sushi}/versions").json(), of("Versions"))
     same(client.post("/articles", json=SUSHI).json(), of("AddReport"))
-    same(client.get("/nope").json(), of("Refusal"))
+    same(client.get("/nope").json(), of("ErrorResponse"))
 
 
 def test_the_docs_page_fetches_nothing(client: httpx.Client) -> None:

@@ -51,13 +51,13 @@ def test_each_operation_says_what_it_answers_with(client: httpx.Client) -> None:
         for operation in methods.values()
         if "200" in operation["responses"]
     }
-    both = [{"$ref": "#/components/schemas/Answer"}, {"items": {"$ref": "#/components/schemas/SearchResult"}}]
+    both = [{"$ref": "#/components/schemas/Results"}, {"items": {"$ref": "#/components/schemas/AnthropicResult"}}]
     assert [one.get("$ref") or one["items"] for one in answers["search"]["anyOf"]] == [
         both[0]["$ref"],
         both[1]["items"],
     ]
-    assert answers["get_article"] == {"$ref": "#/components/schemas/WholeArticle"}
-    assert answers["websearch"]["items"] == {"$ref": "#/components/schemas/WebFind"}
+    assert answers["get_article"] == {"$ref": "#/components/schemas/FullArticle"}
+    assert answers["websearch"]["items"] == {"$ref": "#/components/schemas/WebResult"}
     assert not [name for name, schema in answers.items() if schema == {"type": "string"}]
 
 

@@ -19,7 +19,7 @@ from searchsvc.catalogue.database import MIGRATIONS
 from searchsvc.catalogue.origins import ORIGINS
 from searchsvc.ingest.fetching import Fetcher
 from searchsvc.interfaces.cli.commands import run
-from searchsvc.interfaces.mcp import citations as citing
+from searchsvc.interfaces.mcp.citations import cite_as_text
 from searchsvc.library import Library
 from searchsvc.settings import Settings
 from searchsvc.text.article import Article, RawArticle, article_id
@@ -238,7 +238,7 @@ def test_people_and_programs_see_by_whose_word_a_source_is_known(
         for page in ("/?q=river+plan", f"/read/{entry.id}"):
             assert said in client.get(page).text
         assert client.get(f"/articles/{entry.id}").json()["origin"] == name(site)
-    assert f"origin: {name(site)}" in citing.plain(entry, "/read/")
+    assert f"origin: {name(site)}" in cite_as_text(entry, "/read/")
 
 
 # ---------------------------------------------------------------------- what recurs

@@ -18,7 +18,7 @@ from rich.text import Text
 
 from searchsvc.ingest.indexer import Progress, Report
 from searchsvc.ingest.scan import Kept
-from searchsvc.interfaces.serialize import sentence_of
+from searchsvc.interfaces.serialize import explain_in_words
 from searchsvc.library import Status
 from searchsvc.query.interpretation import interpret
 from searchsvc.query.periods import Period
@@ -153,7 +153,7 @@ def _show_hit(console: Console, hit: Hit, as_of: datetime, explain: bool) -> Non
     if hit.also_in:
         put(console, Text(_also_in(hit.also_in), "dim"), indent=INDENT)
     if explain and hit.why:
-        put(console, Text(f"Why: {sentence_of(hit.why)}", "dim italic"), indent=INDENT)
+        put(console, Text(f"Why: {explain_in_words(hit.why)}", "dim italic"), indent=INDENT)
     # Not wrapped: terminals make a link of a URL only where it stands in one piece.
     console.print(Text(" " * INDENT + one_line(entry.url or entry.key, LONGEST_WHERE), "dim"), soft_wrap=True)
     console.print()

@@ -5,16 +5,16 @@ results ──┬── search_results   Anthropic's `search_result` blocks, one
 /openapi.json ── functions     OpenAI's function tools
 """
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Body, Depends, FastAPI, Request
 from fastapi.params import Depends as Dependency
 from starlette.responses import Response
 
+from searchsvc import schemas
 from searchsvc.interfaces.http.function_tools import functions
-from searchsvc.interfaces.http.limits import Json
+from searchsvc.interfaces.http.limits import Json, refusals
 from searchsvc.interfaces.http.requests import Only, WebQuestion
-from searchsvc.interfaces.http.schemas import FunctionTool, WebFind, refusals
 from searchsvc.library import Library
 from searchsvc.query import MAX_HITS
 from searchsvc.search.results import Results
@@ -29,7 +29,7 @@ def cited_at(entry: Article, base: str) -> str:
     return link(entry.url) or f"{base.rstrip('/')}/read/{entry.id}"
 
 
-def search_results(results: Results, base: str) -> list[dict[str, object]]:
+def search_results(results: Results, base: str) -> list[schemas.AnthropicResult]:
     """Return the hits as Anthropic's `search_result` blocks; the smallest citable unit, a text block, is a sentence.
 
     Shape: https://platform.claude.com/docs/en/build-with-claude/search-results
@@ -49,7 +49,7 @@ def search_results(results: Results, base: str) -> list[dict[str, object]]:
     ]
 
 
-def finds(results: Results, base: str) -> list[dict[str, object]]:
+def finds(results: Results, base: str) -> list[schemas.WebResult]:
     """Return the hits as Open WebUI's external search provider expects them; each snippet is a whole passage.
 
     Shape: `backend/open_webui/retrieval/web/external.py` of Open WebUI 0.6.
@@ -70,7 +70,7 @@ def add_chats(app: FastAPI, library: Library, turn: Dependency) -> None:
     @app.post(
         "/websearch",
         operation_id="websearch",
-        response_model=list[WebFind],
+        response_model=list[schemas.WebResult],
         response_class=Json,
         responses=refusals(413, 422, 429, 503),
         dependencies=[Depends(Only()), turn],
@@ -81,12 +81,12 @@ def add_chats(app: FastAPI, library: Library, turn: Dependency) -> None:
         results = library.search(asked.query, limit=min(asked.count, MAX_HITS))
         return Json(finds(results, str(request.base_url)), headers={"Cache-Control": "no-store"})
 
-    made: list[dict[str, Any]] = []
+    made: list[schemas.FunctionTool] = []
 
     @app.get(
         "/tools/openai.json",
         operation_id="openai_tools",
-        response_model=list[FunctionTool],
+        response_model=list[schemas.FunctionTool],
         response_class=Json,
         responses=refusals(422),
         dependencies=[Depends(Only())],

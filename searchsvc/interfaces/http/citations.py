@@ -10,9 +10,9 @@ from fastapi import Depends, FastAPI, Query
 from fastapi.params import Depends as Dependency
 from starlette.responses import Response
 
-from searchsvc.interfaces.http.limits import MOST_QUOTE_CHECKS, Json, Turns
+from searchsvc import schemas
+from searchsvc.interfaces.http.limits import MOST_QUOTE_CHECKS, Json, Turns, refusals
 from searchsvc.interfaces.http.requests import BriefAsked, Ident, Only, StoryAsked, bound
-from searchsvc.interfaces.http.schemas import Briefing, Checked, Likes, Story, refusals
 from searchsvc.interfaces.serialize import serialize_brief, serialize_quote_check, serialize_similar, serialize_timeline
 from searchsvc.library import Library
 from searchsvc.query import MAX_HITS
@@ -31,7 +31,7 @@ def add_cited(app: FastAPI, library: Library, turn: Dependency) -> None:
     @app.get(
         "/articles/{id}/similar",
         operation_id="similar_articles",
-        response_model=Likes,
+        response_model=schemas.SimilarArticles,
         responses=refusals(404, 422, 429, 503),
         dependencies=[Depends(Only("limit")), turn],
         **documented,
@@ -45,7 +45,7 @@ def add_cited(app: FastAPI, library: Library, turn: Dependency) -> None:
     @app.get(
         "/timeline",
         operation_id="timeline",
-        response_model=Story,
+        response_model=schemas.Timeline,
         responses=refusals(422, 429, 503),
         dependencies=[Depends(Only(*StoryAsked.model_fields, repeatable=REPEATABLE)), turn],
         **documented,
@@ -66,7 +66,7 @@ def add_cited(app: FastAPI, library: Library, turn: Dependency) -> None:
     @app.get(
         "/brief",
         operation_id="brief",
-        response_model=Briefing,
+        response_model=schemas.Brief,
         responses={200: {"content": {"text/markdown": {"schema": {"type": "string"}}}}, **refusals(422, 429, 503)},
         dependencies=[Depends(Only(*BriefAsked.model_fields, repeatable=REPEATABLE)), turn],
         **documented,
@@ -89,7 +89,7 @@ def add_cited(app: FastAPI, library: Library, turn: Dependency) -> None:
     @app.get(
         "/verify_quote",
         operation_id="verify_quote",
-        response_model=Checked,
+        response_model=schemas.QuoteCheck,
         responses=refusals(404, 422, 429, 503),
         dependencies=[Depends(Only("quote", "id")), checking],
         **documented,

@@ -8,6 +8,7 @@ import json
 import logging
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
@@ -17,6 +18,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from searchsvc import schemas
 from searchsvc.errors import (
     BadInput,
     Busy,
@@ -182,6 +184,19 @@ def _again(body: bytes, receive: Receive) -> Receive:
 # ---------------------------------------------------------------------- how it says no
 
 
+def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return what the document says of an operation that may answer with these statuses, and 400, as any may."""
+    said = {
+        400: "The request comes from where it may not, or its body cannot be read.",
+        404: "There is no such article or job.",
+        413: "The request, or an article in it, is too large.",
+        422: "The request cannot be understood.",
+        429: "Too many requests are under way; try again after the seconds in Retry-After.",
+        503: "It cannot be served now: no index, no model, or another process is writing.",
+    }
+    return {status: {"model": schemas.ErrorResponse, "description": said[status]} for status in (400, *statuses)}
+
+
 class Json(JSONResponse):
     """A JSON response, made without passing through pydantic; half characters become question marks."""
 
@@ -194,7 +209,7 @@ def refusal(
     status: int, code: str, message: str, hint: str | None = None, headers: Mapping[str, str] | None = None
 ) -> Json:
     """Return the response that says why a request was not served."""
-    error = {"error": {"code": code, "message": message, "hint": hint}}
+    error: schemas.ErrorResponse = {"error": {"code": code, "message": message, "hint": hint}}
     return Json(error, status, {**SEALS, **(headers or {})})
 
 
