@@ -83,7 +83,7 @@ class BagOfWords:
 def words(monkeypatch: pytest.MonkeyPatch) -> BagOfWords:
     """Stand in for the bundled model, wherever a Library loads one."""
     embedder = BagOfWords()
-    monkeypatch.setattr("searchsvc.library.load", lambda *_, **__: embedder)
+    monkeypatch.setattr("searchsvc.models.load_embedder", lambda *_, **__: embedder)
     return embedder
 
 

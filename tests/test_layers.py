@@ -65,7 +65,7 @@ DOORS = {
     "prometheus_client": {"interfaces/http/metrics"},
     "protego": {"ingest/fetching/robots"},
     "py3langid": {"text/language"},
-    "pydantic": {"interfaces/http/requests", "interfaces/mcp/tools"},
+    "pydantic": {"connectors/langchain", "interfaces/http/requests", "interfaces/mcp/tools"},
     "rapidfuzz": {"search/quotes"},
     "rensa": {"text/near_duplicates"},
     "rich": {"interfaces/cli/terminal", "interfaces/cli/evaluation"},

@@ -20,11 +20,11 @@ import os, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 import conftest
-from searchsvc import library
+from searchsvc import library, models
 from searchsvc.engines.local import LocalEngine
 from searchsvc.text.article import RawArticle
 embedder = conftest.BagOfWords()
-library.load = lambda *_, **__: embedder
+models.load_embedder = lambda *_, **__: embedder
 shelf = library.Library(library.Settings(index=Path(sys.argv[1])))
 shelf.add([RawArticle("a", "First", "The committee spoke of copper.")])
 if sys.argv[3] == "one file":

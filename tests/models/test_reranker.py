@@ -236,7 +236,7 @@ class Backwards:
 @pytest.mark.usefixtures("words")
 def test_thirty_passages_are_read_and_the_others_stay_behind_them_as_they_were(tmp_path, monkeypatch):
     backwards = Backwards()
-    monkeypatch.setattr("searchsvc.library.load_reranker", lambda *_, **__: backwards)
+    monkeypatch.setattr("searchsvc.models.load_reranker", lambda *_, **__: backwards)
     plain = Library(Settings(index=tmp_path / "index"))
     plain.add(article(number, "Ammunition. " + "Filling words. " * number) for number in range(35))
     before = [hit.article.key for hit in plain.search("ammunition", limit=35).hits]
