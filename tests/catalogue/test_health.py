@@ -390,7 +390,7 @@ def test_articles_are_searchable_though_folding_and_recutting_fail(
         raise RuntimeError("of a library")
 
     with monkeypatch.context() as broken:
-        broken.setattr("searchsvc.library.fold", fails)
+        broken.setattr("searchsvc.library.find_near_duplicates", fails)
         broken.setattr("searchsvc.ingest.resplit.Resplit.run", fails)
         assert library.add([story(1)]).added == 1
         assert keys(library, "quagga") == {"story 1"}
