@@ -1,4 +1,4 @@
-"""The contract of every engine: the same candidates as a search by hand, whatever comes, goes, breaks or is filtered out.
+"""The contract of every engine: the same candidates as a search by hand, whatever comes, goes, breaks or is filtered.
 
 Each test gets its engine from `make_engine`; another engine joins by one more entry in ENGINES. Tests marked `local`
 are about the files of the local engine.
