@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 from searchsvc.catalogue import Catalogue, EmbeddingSpace, FailingPart, Key
 from searchsvc.catalogue.health import Health
 from searchsvc.catalogue.lock import ProcessMarker, write_lock
-from searchsvc.engines import Snapshot
-from searchsvc.engines.local import LocalEngine, LocalSnapshot
+from searchsvc.engines import Engine, Snapshot, open_engine
 from searchsvc.errors import (
     BadInput,
     Busy,
@@ -35,9 +34,9 @@ from searchsvc.ingest.prepare import Preparer
 from searchsvc.ingest.reembed import Reembed
 from searchsvc.ingest.repair import TABLES, Damage, Repair, find_damage
 from searchsvc.ingest.resplit import Resplit
-from searchsvc.models import reranker as reranking
-from searchsvc.models.embedder import BUNDLED, Embedder, load, locate
-from searchsvc.models.reranker import Reranker
+from searchsvc.models import Embedder, Reranker, load_reranker
+from searchsvc.models import load_embedder as load
+from searchsvc.models.embedder import BUNDLED, locate
 from searchsvc.query.filter import Filter
 from searchsvc.query.question import MOST_HITS, MOST_WORDS, Question, must_be_within, parse_question
 from searchsvc.readers.process import ReaderProcesses, memory_for
@@ -108,7 +107,7 @@ class Status:
 class Served:
     """An embedding space with its engine, and with its model once that is needed."""
 
-    def __init__(self, space: EmbeddingSpace, engine: LocalEngine, load: Callable[[EmbeddingSpace], Embedder]) -> None:
+    def __init__(self, space: EmbeddingSpace, engine: Engine, load: Callable[[EmbeddingSpace], Embedder]) -> None:
         self.space = space
         self.engine = engine
         self._load = load
@@ -318,16 +317,16 @@ class Library:
         space = self.catalogue.space()
         span = self.catalogue.span()
         making = self.catalogue.space("making")
-        held = LocalEngine.held(self._folder_of(space)) if space else counts.generation
+        applied = self.served.engine.applied(self.catalogue) if space else counts.generation
         return Status(
             articles=counts.articles,
             passages=counts.passages,
             generation=counts.generation,
-            pending=counts.generation - min(held, counts.generation),
+            pending=counts.generation - min(applied, counts.generation),
             updated=counts.updated,
             model=space.model if space else "",
             bytes_on_disk=_bytes_in(self.folder),
-            engine="local",
+            engine=self.settings.engine,
             index=str(self.folder),
             passage_tokens=space.passage_tokens if space else 0,
             oldest=span.oldest,
@@ -491,13 +490,13 @@ class Library:
         return Verification(tuple(found), share, sample)
 
     @contextmanager
-    def _standing(self, served: Served) -> Iterator[LocalSnapshot | DamagedIndex | None]:
+    def _standing(self, served: Served) -> Iterator[Snapshot | DamagedIndex | None]:
         """Give the snapshot of the state of the catalogue in which all reads stand, or what is wrong with it.
 
         None where others have kept writing, so that the two were never of one state.
         """
         with ExitStack() as reads:
-            found: LocalSnapshot | DamagedIndex | None = self._level(served, reads)
+            found: Snapshot | DamagedIndex | None = self._level(served, reads)
             if isinstance(found, DamagedIndex):
                 try:
                     with self._writing():  # between two turns of writers, the two are of one state
@@ -510,7 +509,7 @@ class Library:
             reads.enter_context(self.catalogue.reading())
             yield found
 
-    def _level(self, served: Served, reads: ExitStack) -> LocalSnapshot | DamagedIndex:
+    def _level(self, served: Served, reads: ExitStack) -> Snapshot | DamagedIndex:
         """Return the snapshot of the state in which `reads` stand from now on, or why there is none."""
         with ExitStack() as these:
             these.enter_context(self.catalogue.reading())
@@ -574,7 +573,7 @@ class Library:
 
     def _note_loss(self, served: Served) -> str | None:
         """Record, and say, that the catalogue holds less than the search index had taken from it; return that."""
-        loss = LocalEngine.lost(self._folder_of(served.space), self.catalogue)
+        loss = served.engine.lost(self.catalogue)
         if loss is not None and self.catalogue.fact(LOSS) is None:
             self.announce(f"Attention: {loss}.")
             with suppress(Busy, Unwritable), self.catalogue.writing() as writer:
@@ -591,7 +590,7 @@ class Library:
             if unused > max(DEAD_BYTES, DEAD_SHARE * size):
                 self.catalogue.compact()
             spaces = {str(space.row) for state in ("serving", "making") if (space := self.catalogue.space(state))}
-            for folder in (self.folder / "local").glob("*"):
+            for folder in (self.folder / self.settings.engine).glob("*"):
                 if folder.name not in spaces:
                     shutil.rmtree(folder, ignore_errors=True) if folder.is_dir() else folder.unlink(missing_ok=True)
 
@@ -610,12 +609,12 @@ class Library:
         """
         if not Catalogue.is_in(file):
             raise BadInput(f"{file} is no backup of searchsvc", "searchsvc backup FILE makes one")
-        made = self.folder / "local" / ".restored"
+        made = self.folder / self.settings.engine / ".restored"
 
         def follow(beside: Catalogue) -> None:
             space = beside.space()
             if space is not None:
-                LocalEngine(made, space).rebuild(beside)
+                open_engine(self.settings.engine, made, space).rebuild(beside)
 
         with self._writing(create=True, sound=False):
             shutil.rmtree(made, ignore_errors=True)
@@ -626,7 +625,8 @@ class Library:
                 if space is not None:
                     folder = self._folder_of(space)
                     shutil.rmtree(folder, ignore_errors=True)  # of the index that was, and of no use
-                    made.rename(folder)
+                    if made.exists():
+                        made.rename(folder)
             except (ArithmeticError, LookupError, TypeError, ValueError) as fault:
                 said = f"the backup {file} is damaged or no backup: a value has no meaning ({type(fault).__name__})"
                 raise DamagedCatalogue(said, "take an older one") from fault
@@ -648,7 +648,7 @@ class Library:
                     facts = (model, embedder.fingerprint, embedder.dimension, tokens)
                     space = writer.begin_space(*facts, "making")
         self.announce(f"Embedding everything anew with {model}, passages of {tokens} tokens; the old index serves.")
-        engine = LocalEngine(self._folder_of(space), space)
+        engine = self._engine_of(space)
         make_engine = lambda: engine.rebuild(self.catalogue)  # noqa: E731
         Reembed(self.catalogue, space, Preparer(embedder, tokens), self._turn, make_engine).run(progress)
 
@@ -709,7 +709,7 @@ class Library:
             raise NoIndex(f"the index in {self.folder} is empty", "searchsvc index PATH… fills it")
         with self._serving:
             if self._served is None or self._served.space != space:
-                self._served = Served(space, LocalEngine(self._folder_of(space), space), self._model_of)
+                self._served = Served(space, self._engine_of(space), self._model_of)
                 self._shown = None
             return self._served
 
@@ -726,9 +726,7 @@ class Library:
         with self._reranking:
             if self._reranker is None:
                 device, cache = self.settings.device, self.settings.cache_folder
-                self._reranker = reranking.load(
-                    self.settings.rerank, device=device, cache=cache, announce=self.announce
-                )
+                self._reranker = load_reranker(self.settings.rerank, device=device, cache=cache, announce=self.announce)
             return self._reranker
 
     @cached_property
@@ -736,7 +734,10 @@ class Library:
         return self.folder / "catalogue.sqlite3"
 
     def _folder_of(self, space: EmbeddingSpace) -> Path:
-        return self.folder / "local" / str(space.row)
+        return self.folder / self.settings.engine / str(space.row)
+
+    def _engine_of(self, space: EmbeddingSpace) -> Engine:
+        return open_engine(self.settings.engine, self._folder_of(space), space)
 
     def _load(self, model: str) -> Embedder:
         cache, device = self.settings.cache_folder, self.settings.device
@@ -837,7 +838,7 @@ class Library:
                 if due:
                     find_near_duplicates(catalogue)
             served = self.served
-            if LocalEngine.held(self._folder_of(served.space)) != catalogue.generation():
+            if served.engine.applied(catalogue) != catalogue.generation():
                 served.engine.follow(catalogue)
 
     @contextmanager

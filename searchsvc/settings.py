@@ -38,6 +38,14 @@ class Settings:
             "a name on the hub; empty: none"
         },
     )
+    engine: str = field(
+        default="local",
+        metadata={
+            "help": "local (files beside the catalogue) or memory (exact, read from the catalogue at each start; for "
+            "some thousand articles)",
+            "choices": ("local", "memory"),
+        },
+    )
     device: str = field(default="auto", metadata={"help": "auto, cpu or cuda", "choices": ("auto", "cpu", "cuda")})
     passage_tokens: int = field(
         default=0,

@@ -25,7 +25,7 @@ from tokenizers import Tokenizer
 
 from searchsvc.catalogue import Catalogue, EmbeddingSpace
 from searchsvc.library import Library
-from searchsvc.models.embedder import Vectors
+from searchsvc.models import Vectors
 from searchsvc.settings import Settings
 from searchsvc.text.analysis import content_terms
 from searchsvc.text.article import Article

@@ -21,6 +21,7 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 import conftest
 from searchsvc import library
+from searchsvc.engines.local import LocalEngine
 from searchsvc.text.article import RawArticle
 embedder = conftest.BagOfWords()
 library.load = lambda *_, **__: embedder
@@ -31,7 +32,7 @@ if sys.argv[3] == "one file":
     sys.exit()
 shelf.catalogue.compact()
 if sys.argv[3] == "behind":
-    library.LocalEngine.follow = lambda *_: os._exit(0)
+    LocalEngine.follow = lambda *_: os._exit(0)
 shelf.add([RawArticle("b", "Second", "The committee spoke of nickel.")])
 os._exit(0)
 """

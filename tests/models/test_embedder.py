@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from searchsvc.errors import ModelFailed
-from searchsvc.models.compiled_embedder import FORM
-from searchsvc.models.embedder import BUNDLED, load, locate
-from searchsvc.models.runtime import folder_of
+from searchsvc.models import load_embedder
+from searchsvc.models.embedder import BUNDLED, EMBEDDER, locate
+from searchsvc.models.runtime import cache_folder
 from searchsvc.settings import Settings
 
 TEXTS = [
@@ -33,7 +33,7 @@ TEXTS = [
 
 @pytest.fixture(scope="module")
 def model():
-    return load(BUNDLED, device="cpu", cache=Settings().cache_folder, announce=lambda _: None)
+    return load_embedder(BUNDLED, device="cpu", cache=Settings().cache_folder, announce=lambda _: None)
 
 
 @pytest.fixture(scope="module")
@@ -42,9 +42,9 @@ def original():
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch and transformers warn of their own future
-        from searchsvc.models.torch_embedder import Transformer
+        from searchsvc.models.sentence_transformer import OriginalEmbedder
 
-        yield Transformer.load(BUNDLED, locate(BUNDLED), "cpu")
+        yield OriginalEmbedder.load(BUNDLED, locate(BUNDLED), "cpu")
 
 
 def test_it_agrees_with_sentence_transformers_on_all_kinds_of_texts(model, original):
@@ -97,9 +97,10 @@ def test_the_compiled_model_runs_without_torch_transformers_or_telemetry(tmp_pat
     code = """
 import sys
 from pathlib import Path
-from searchsvc.models.embedder import BUNDLED, load
+from searchsvc.models import load_embedder
+from searchsvc.models.embedder import BUNDLED
 from searchsvc.settings import Settings
-model = load(BUNDLED, device="auto", cache=Settings().cache_folder, announce=print)
+model = load_embedder(BUNDLED, device="auto", cache=Settings().cache_folder, announce=print)
 model.question("hello"); model.passages(["hello"]); model.sentences(["hello"]); model.tokenizer
 heavy = {"torch", "transformers", "sentence_transformers", "openvino_telemetry"}
 print(sorted(name for name in heavy if sys.modules.get(name)))
@@ -113,24 +114,24 @@ print(sorted(name for name in heavy if sys.modules.get(name)))
 
 def test_the_first_use_compiles_and_says_so_and_the_second_does_not(tmp_path):
     said = []
-    first = load(BUNDLED, device="cpu", cache=tmp_path, announce=said.append)
+    first = load_embedder(BUNDLED, device="cpu", cache=tmp_path, announce=said.append)
     assert [line.split(" for this machine")[0] for line in said] == ["Preparing the model all-MiniLM-L6-v2"]
-    second = load(BUNDLED, device="cpu", cache=tmp_path, announce=said.append)
+    second = load_embedder(BUNDLED, device="cpu", cache=tmp_path, announce=said.append)
     assert len(said) == 1
     assert first.fingerprint == second.fingerprint
-    folder = folder_of(locate(BUNDLED), tmp_path, FORM)
+    folder = cache_folder(locate(BUNDLED), tmp_path, EMBEDDER.form)
     assert sorted(path.name for path in folder.iterdir()) == [
         "facts.json", "model.bin", "model.xml", "tokenizer.json", "words.npy",
     ]  # fmt: skip
 
 
 def test_a_damaged_compiled_model_is_compiled_again(tmp_path, model):
-    source = folder_of(locate(BUNDLED), Settings().cache_folder, FORM)
-    target = folder_of(locate(BUNDLED), tmp_path, FORM)
+    source = cache_folder(locate(BUNDLED), Settings().cache_folder, EMBEDDER.form)
+    target = cache_folder(locate(BUNDLED), tmp_path, EMBEDDER.form)
     shutil.copytree(source, target)
     (target / "model.xml").write_bytes((target / "model.xml").read_bytes()[:1000])
     said = []
-    mended = load(BUNDLED, device="cpu", cache=tmp_path, announce=said.append)
+    mended = load_embedder(BUNDLED, device="cpu", cache=tmp_path, announce=said.append)
     assert len(said) == 1
     assert float(mended.question("hello") @ model.question("hello")) > 0.9999
 
@@ -138,7 +139,7 @@ def test_a_damaged_compiled_model_is_compiled_again(tmp_path, model):
 def test_a_model_that_does_not_exist_is_named_in_the_error(tmp_path):
     (tmp_path / "nothing").mkdir()
     with pytest.raises(ModelFailed, match=r"nothing cannot be loaded"):
-        load(str(tmp_path / "nothing"), device="cpu", cache=tmp_path / "cache", announce=lambda _: None)
+        load_embedder(str(tmp_path / "nothing"), device="cpu", cache=tmp_path / "cache", announce=lambda _: None)
 
 
 def test_another_model_is_loaded_by_its_path_and_has_another_fingerprint(tmp_path, model):
@@ -146,7 +147,7 @@ def test_another_model_is_loaded_by_its_path_and_has_another_fingerprint(tmp_pat
     shutil.copytree(Path(locate(BUNDLED)), folder)
     config = folder / "sentence_bert_config.json"
     config.write_text(json.dumps({"max_seq_length": 128, "do_lower_case": False}), encoding="utf-8")
-    own = load(str(folder), device="cpu", cache=tmp_path / "cache", announce=lambda _: None)
+    own = load_embedder(str(folder), device="cpu", cache=tmp_path / "cache", announce=lambda _: None)
     assert own.longest == 128
     assert own.fingerprint != model.fingerprint
     assert float(own.question("hello there") @ model.question("hello there")) > 0.999
@@ -155,9 +156,10 @@ def test_another_model_is_loaded_by_its_path_and_has_another_fingerprint(tmp_pat
 RACE = """
 import sys, threading
 from pathlib import Path
-from searchsvc.models.embedder import BUNDLED, load
+from searchsvc.models import load_embedder
+from searchsvc.models.embedder import BUNDLED
 
-embedder = load(BUNDLED, device="cpu", cache=Path(sys.argv[1]), announce=print)
+embedder = load_embedder(BUNDLED, device="cpu", cache=Path(sys.argv[1]), announce=print)
 go = threading.Barrier(8)
 
 def ask(number):
