@@ -38,7 +38,7 @@ def blocks(language):
 def commands():
     """Return every command line of searchsvc that a page shows, without those beside it on the same line."""
     found = []
-    for line in (line for block in blocks("sh") for line in block.values[0].splitlines()):
+    for line in "".join(block.values[0] for block in blocks("sh")).replace("\\\n", "").splitlines():
         lexer = shlex.shlex(line, posix=True, punctuation_chars=";&|<>")
         lexer.whitespace_split = True
         command = []

@@ -67,8 +67,8 @@ def functions() -> dict[str, Callable[[str], object]]:
     def cut(language: str) -> Callable[[str], object]:
         return lambda text: splitter().split("A title", cleaning.clean("", text), language)
 
-    def told(text: str) -> near_duplicates.ComparedText:
-        return near_duplicates.ComparedText("Of it", text, "a.example", now)
+    def told(text: str) -> stories.ComparedText:
+        return stories.ComparedText("Of it", text, "a.example", now)
 
     def lossless(text: str) -> str:
         return text.encode(errors="replace").decode()
