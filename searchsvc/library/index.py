@@ -164,7 +164,7 @@ class Index:
 
     def engine_folder(self, space: EmbeddingSpace) -> Path:
         """Return where the engine of a space keeps its files."""
-        return self.folder / "local" / str(space.row)
+        return self.folder / self.settings.engine / str(space.row)
 
     @property
     def reranker(self) -> Reranker | None:

@@ -176,7 +176,7 @@ class Maintenance:
                 catalogue.compact()
             spaces = [space for state in ("serving", "making") if (space := catalogue.space(state))]
             folders = {index.engine_folder(space) for space in spaces}
-            for path in (index.folder / "local").glob("*"):
+            for path in (index.folder / index.settings.engine).glob("*"):
                 if path not in folders:
                     shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
 
@@ -192,7 +192,7 @@ class Maintenance:
         if not Catalogue.is_in(file):
             raise BadInput(f"{file} is no backup of searchsvc", "searchsvc backup FILE makes one")
         index = self._index
-        prepared = index.folder / "local" / ".restored"
+        prepared = index.folder / index.settings.engine / ".restored"
 
         def prepare(catalogue: Catalogue) -> None:
             space = catalogue.space()

@@ -45,7 +45,7 @@ def status_of(index: Index) -> Status:
     catalogue, settings = index.catalogue, index.settings
     counts, space, span = catalogue.counts(), catalogue.space(), catalogue.span()
     making = catalogue.space("making")
-    applied = index.engine(space).applied(catalogue) if space else counts.generation
+    applied = index.serving.engine.applied(catalogue) if space else counts.generation
     return Status(
         articles=counts.articles,
         passages=counts.passages,
