@@ -16,7 +16,7 @@ from mcp import Client, StdioServerParameters
 from mcp.shared.exceptions import MCPError
 
 from searchsvc.interfaces.http.app import create_app
-from searchsvc.interfaces.http.limits import MOST_SEARCHES
+from searchsvc.interfaces.http.middleware import MAX_SEARCHES
 from searchsvc.interfaces.mcp.citations import MAX_TEXT
 from searchsvc.library import Library
 from searchsvc.readers.fields import from_record
@@ -417,7 +417,7 @@ def test_http_keeps_to_the_limits_of_the_server(address: str):
 
 
 def test_fifty_sessions_at_once_are_answered(address: str):
-    assert MOST_SEARCHES > 50
+    assert MAX_SEARCHES > 50
 
     async def one(number: int) -> list[str]:
         async with Client(f"{address}/mcp", mode="legacy" if number % 2 else "auto") as client:

@@ -63,7 +63,7 @@ def test_each_operation_says_what_it_answers_with(client: httpx.Client) -> None:
 
 def test_what_may_be_left_out_of_a_body_may_be_null(client: httpx.Client) -> None:
     schemas = client.get("/openapi.json").json()["components"]["schemas"]
-    asked = schemas["Asked"]["properties"]
+    asked = schemas["SearchRequest"]["properties"]
     assert asked["q"]["type"] == "string"
     assert asked["limit"]["anyOf"] == [{"type": "integer", "maximum": 100, "minimum": 1}, {"type": "null"}]
     assert asked["format"]["anyOf"] == [{"type": "string", "enum": ["json", "anthropic"]}, {"type": "null"}]

@@ -1,4 +1,4 @@
-"""A page: what a person reads in a browser, the search and an article; made here whole, without scripts.
+"""Pages: the search, an article and the API documentation, for a browser; made here whole, without scripts.
 
 What articles say is escaped by jinja2 everywhere, and the policy that each page carries lets nothing else be loaded.
 """
@@ -19,9 +19,10 @@ from markupsafe import Markup
 from starlette.responses import HTMLResponse, Response
 
 from searchsvc.errors import SearchsvcError
-from searchsvc.interfaces.http.limits import KINDS, SEALS
-from searchsvc.interfaces.http.paths import Places
-from searchsvc.interfaces.http.requests import Ident, Only, bound, stretch
+from searchsvc.interfaces.formatting import long_date
+from searchsvc.interfaces.http.hidden_paths import HiddenPaths
+from searchsvc.interfaces.http.requests import Ident, Only, offsets
+from searchsvc.interfaces.http.responses import SECURITY_HEADERS
 from searchsvc.library import Library
 from searchsvc.search.results import Hit, Results
 from searchsvc.text.article import Article, Span
@@ -39,12 +40,12 @@ DOCS_STYLE = (  # of the page that describes the API
     "body{font:1rem/1.5 system-ui;max-width:50rem;margin:2rem auto;padding:0 1rem}th{text-align:left}"
     "th,td{vertical-align:top;padding:.2rem .8rem .2rem 0}"
 )
-LONGEST_TITLE = 1_000  # characters shown
+MAX_TITLE = 1_000  # characters shown
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A part of a paragraph; `first` is the one with which what is marked begins."""
+    """A part of a paragraph; `first`: the marked text begins with it."""
 
     text: str
     marked: bool
@@ -52,7 +53,7 @@ class Piece:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class SearchForm:
     """What was typed into the form of the search page."""
 
     q: str
@@ -62,8 +63,8 @@ class Wanted:
 
 
 def paragraphs(text: str, span: Span, mark: Span) -> list[list[Piece]]:
-    """Return the paragraphs of a span of a text, made safe, each cut where what is marked begins and ends."""
-    return [list(_pieces(text, one, mark)) for one in _paragraphs(text, *span)]
+    """Return the paragraphs of a span of a text, made safe, each cut where the marked text begins and ends."""
+    return [list(_pieces(text, paragraph, mark)) for paragraph in _paragraphs(text, *span)]
 
 
 def _paragraphs(text: str, start: int, end: int) -> Iterator[Span]:
@@ -83,42 +84,43 @@ def _pieces(text: str, span: Span, mark: Span) -> Iterator[Piece]:
         yield Piece(safe(text[a:b]), marked, marked and a == first)
 
 
-def add_pages(app: FastAPI, library: Library, turn: Dependency, places: Places) -> None:
-    """Add the pages for people; `turn` bounds how many searches run at once."""
+def add_pages(app: FastAPI, library: Library, slot: Dependency, hidden: HiddenPaths) -> None:
+    """Add the pages for people; `slot` bounds how many searches run at once."""
 
-    @app.get("/", include_in_schema=False, dependencies=[Depends(Only("q", "after", "before", "source")), turn])
+    @app.get("/", include_in_schema=False, dependencies=[Depends(Only("q", "after", "before", "source")), slot])
     def search_page(q: str = "", after: str = "", before: str = "", source: str = "") -> Response:
-        """Show the form, and what it found."""
-        asked = Wanted(q.strip(), after.strip(), before.strip(), source.strip())
-        results, error = None, None
-        said: tuple[str, ...] = ()
+        """Show the form, and the hits."""
+        form = SearchForm(q.strip(), after.strip(), before.strip(), source.strip())
+        results = None
+        status, messages = 200, list[str]()
         try:
-            results = _found(library, asked) if asked.q else None
-        except SearchsvcError as fault:
-            error = fault
-            said = tuple(places.hidden(one) for one in (fault.message, fault.hint) if one)
-        status = 200 if error is None else KINDS[type(error)][0]
-        hits = [_shown(hit) for hit in results.hits] if results else []
-        return _page("search.html", status, asked=asked, results=results, hits=hits, said=said)
+            results = _search(library, form) if form.q else None
+        except SearchsvcError as error:
+            status = error.http_status
+            messages = [hidden.hide(message) for message in (error.message, error.hint) if message]
+        hits = [_hit(hit) for hit in results or ()]
+        return _page("search.html", status, form=form, results=results, hits=hits, messages=messages)
 
     @app.get("/read/{id}", include_in_schema=False, dependencies=[Depends(Only("mark"))])
     def article_page(ident: Ident, mark: Annotated[str | None, Query()] = None) -> Response:
-        """Show an article, with a stretch of it marked."""
+        """Show an article, with a part of it marked."""
         article = library.article(ident)
         whole = (0, len(article.text))
-        marked = (0, 0) if mark is None else stretch("mark", mark, len(article.text))
-        text = paragraphs(article.text, whole, marked)
-        shown = {
-            "title": one_line(article.title, LONGEST_TITLE),
-            "language": article.language,
-            "facts": _facts(article),
-        }
-        return _page("article.html", 200, **shown, text=text, link=link(article.url))
+        marked = (0, 0) if mark is None else offsets("mark", mark, len(article.text))
+        return _page(
+            "article.html",
+            200,
+            title=one_line(article.title, MAX_TITLE),
+            language=article.language,
+            facts=_facts(article),
+            text=paragraphs(article.text, whole, marked),
+            link=link(article.url),
+        )
 
-
-def show_docs(document: dict[str, Any]) -> Response:
-    """Return the page that shows an OpenAPI document."""
-    return HTMLResponse(_docs(document), headers=_headers(DOCS_STYLE))
+    @app.get("/docs", include_in_schema=False)
+    def docs() -> Response:
+        """Show what can be asked, as one page that fetches nothing."""
+        return HTMLResponse(_docs(app.openapi()), headers=_headers(DOCS_STYLE))
 
 
 def _docs(document: dict[str, Any]) -> str:
@@ -138,44 +140,38 @@ def _docs(document: dict[str, Any]) -> str:
     )
 
 
-def _page(template: str, status: int, **shown: Any) -> Response:
-    made = TEMPLATES.get_template(template).render(style=Markup(STYLE), **shown)  # noqa: S704, our own style
-    return HTMLResponse(made.encode("utf-8", "replace"), status, _headers(STYLE))
+def _page(template: str, status: int, **values: Any) -> Response:
+    page = TEMPLATES.get_template(template).render(style=Markup(STYLE), **values)  # noqa: S704, our own style
+    return HTMLResponse(page.encode("utf-8", "replace"), status, _headers(STYLE))
 
 
 @cache
 def _headers(style: str) -> dict[str, str]:
-    """Return what a page with this style carries: it may load nothing, and be shown in no other page."""
+    """Return the headers of a page with this style: it may load nothing, and be shown in no other page."""
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'sha256-{digest}'; form-action 'self'; base-uri 'none'"
-    return {**SEALS, "Content-Security-Policy": f"{policy}; frame-ancestors 'none'"}
+    return {**SECURITY_HEADERS, "Content-Security-Policy": f"{policy}; frame-ancestors 'none'"}
 
 
-def _found(library: Library, asked: Wanted) -> Results:
-    return library.search(
-        asked.q,
-        after=bound("after", asked.after or None, end=False),
-        before=bound("before", asked.before or None, end=True),
-        sources=[asked.source] if asked.source else [],
-    )
+def _search(library: Library, form: SearchForm) -> Results:
+    return library.search(form.q, after=form.after or None, before=form.before or None, sources=form.source)
 
 
-def _shown(hit: Hit) -> dict[str, object]:
+def _hit(hit: Hit) -> dict[str, object]:
     passage = (hit.passage.start, hit.passage.end)
     start, end = (hit.answer.start, hit.answer.end) if hit.answer else passage
     return {
-        "title": one_line(hit.article.title, LONGEST_TITLE),
+        "title": one_line(hit.article.title, MAX_TITLE),
         "language": hit.article.language,
         "page": f"/read/{hit.article.id}?mark={start}-{end}#mark",
         "text": paragraphs(hit.article.text, passage, (start, end)),
         "facts": _facts(hit.article),
         "link": link(hit.article.url),
-        "also_in": [one_line(one.credit or one.title) for one in hit.also_in],
+        "also_in": [one_line(article.credit or article.title) for article in hit.also_in],
     }
 
 
 def _facts(article: Article) -> str:
     """Return who published an article, and by whose word if that is not its own, who wrote it, and when."""
-    published = article.published
-    date = f"{published.day} {published:%B} {published.year}" if published else None
+    date = long_date(article.published) if article.published else ""
     return " · ".join(filter(None, (one_line(article.credit or ""), one_line(article.author or ""), date)))
