@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from searchsvc import Settings, library
+from searchsvc import Settings, models
 from searchsvc.errors import BadInput, Busy, DamagedCatalogue, ModelMismatch, NoIndex, NotFound, SearchsvcError
 from searchsvc.library import Library
 from searchsvc.search.recall import Verification
@@ -414,11 +414,11 @@ import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import conftest
-from searchsvc import library
+from searchsvc import library, models
 from searchsvc.ingest import indexer as indexing
 indexing.BATCH = 7
 embedder = conftest.BagOfWords()
-library.load = lambda *_, **__: embedder
+models.load_embedder = lambda *_, **__: embedder
 shelf = library.Library(library.Settings(index=Path(sys.argv[2])))
 print("ready", flush=True)
 sys.stdin.readline()
@@ -539,7 +539,7 @@ def test_status_needs_no_model_and_makes_nothing(
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError
 
-    monkeypatch.setattr("searchsvc.library.load", refuse)
+    monkeypatch.setattr("searchsvc.models.load_embedder", refuse)
     before = sorted(stocked.folder.rglob("*"))
     assert reopened(stocked).status().articles == 3
     assert sorted(stocked.folder.rglob("*")) == before
@@ -816,7 +816,7 @@ def test_the_real_model_is_recognised_by_another_library_and_embeds_nothing_twic
     report = again.index([newsroom.folder.parent / "news"])
     assert (report.unchanged_files, report.embedded, report.added) == (3, 0, 0)
     assert again.status().model == "all-MiniLM-L6-v2"
-    space = again.served.space
+    space = again.catalogue.space()
     assert (space.dimension, space.fingerprint) == (384, again.embedder.fingerprint)
     rows = again.catalogue.rows([1, 2, 3], space.row)
     assert again.verify() == Verification((), 1.0, 3)
@@ -837,8 +837,8 @@ def test_an_index_made_on_another_kind_of_machine_is_searched_and_marked_all_the
     text = "The band played all night. Russia seeks ammunition. Nobody knew why."
     for place, (maker, asker) in enumerate(((Elsewhere(), words), (words, Elsewhere()))):
         settings = Settings(index=tmp_path / f"index{place}")
-        monkeypatch.setattr(library, "load", lambda *_, embedder=maker, **__: embedder)
+        monkeypatch.setattr(models, "load_embedder", lambda *_, embedder=maker, **__: embedder)
         Library(settings).add([RawArticle("a", "A title", text)])
-        monkeypatch.setattr(library, "load", lambda *_, embedder=asker, **__: embedder)
+        monkeypatch.setattr(models, "load_embedder", lambda *_, embedder=asker, **__: embedder)
         (hit,) = Library(settings).search("what ammunition does Russia seek").hits
         assert hit.answer.text == "Russia seeks ammunition."

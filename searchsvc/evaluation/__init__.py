@@ -23,7 +23,8 @@ from searchsvc.evaluation.judged_set import LAYOUT, DatedQuestion, JudgedSet, re
 from searchsvc.evaluation.measures import SHOWING, Measure, ranked, shown, summed_up, within
 from searchsvc.evaluation.runs import VERSION, Outcome, Run, load, save
 from searchsvc.ingest.indexer import Progress
-from searchsvc.library import PASSAGE_TOKENS, Announce, Library
+from searchsvc.library import Announce, Library
+from searchsvc.library.ingestion import PASSAGE_TOKENS
 from searchsvc.models.embedder import BUNDLED
 from searchsvc.query import MAX_HITS, Query
 from searchsvc.settings import Settings

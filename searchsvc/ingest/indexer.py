@@ -23,7 +23,7 @@ from searchsvc.catalogue import Catalogue, EmbeddingSpace, FileState, Writer
 from searchsvc.errors import Busy, SearchsvcError, Unreadable
 from searchsvc.ingest.prepare import PREPARE_VERSION, PreparedArticle, Preparer, digest_of
 from searchsvc.ingest.scan import File, Kept, Scan, scan
-from searchsvc.models.embedder import Embedder
+from searchsvc.models import Embedder
 from searchsvc.readers import Reader, most_bytes
 from searchsvc.readers.fields import shortened
 from searchsvc.readers.problems import MOST_OF_A_FILE, Tally
@@ -58,6 +58,7 @@ class Report:
     embedded: int = 0
     seconds: float = 0.0
     kept: list[Kept] = field(default_factory=list)
+    ids: list[str | None] = field(default_factory=list)  # of articles that were given, in that order
     unit: str = "file"  # what progress is counted in
     tally: Tally = field(default_factory=lambda: Tally("other files", MOST_NAMED), repr=False, compare=False)
 

@@ -159,6 +159,13 @@ class Query:
         check_names(options, OPTIONS)
         return cls(**{field.name: getattr(query, field.name) for field in fields(cls)} | cast(dict[str, Any], options))
 
+    @classmethod
+    def narrowed(cls, query: "str | Query", options: FilterOptions, *, limit: int) -> Self:
+        """Return what `of` does, where only `FilterOptions` are taken and a question has another `limit` by default."""
+        check_names(options, FilterOptions.__annotations__)
+        wider = cast(QueryOptions, {"limit": limit, **options} if isinstance(query, str) else options)
+        return cls.of(query, wider)
+
     def to_dict(self) -> dict[str, object]:
         """Return the question and those options that are not the defaults."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}

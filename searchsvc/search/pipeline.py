@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 from searchsvc.catalogue import Catalogue, StoredPassage, to_microseconds
 from searchsvc.engines import Candidates, Snapshot
 from searchsvc.errors import DamagedIndex
-from searchsvc.models.embedder import Embedder
-from searchsvc.models.reranker import Reranker
+from searchsvc.models import Embedder, Reranker
 from searchsvc.query import Query
 from searchsvc.query.interpretation import Interpretation
 from searchsvc.search.answer_sentence import answer_sentence, locate_matches, term_weights, weight_share

@@ -141,8 +141,8 @@ def test_a_bit_that_is_flipped_in_the_file_itself_is_noticed(stocked: Library, w
 
 
 def test_the_sweep_finds_it_by_and_by(stocked: Library, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("searchsvc.library.SWEEP_SECONDS", 0.0)
-    monkeypatch.setattr("searchsvc.library.SWEPT_ROWS", 2)
+    monkeypatch.setattr("searchsvc.library.maintenance.SWEEP_SECONDS", 0.0)
+    monkeypatch.setattr("searchsvc.library.maintenance.SWEPT_ROWS", 2)
     before = contents(stocked)
     flip(stocked, "articles", "text", "key = ?", "cobalt.txt", 1)
     flip(stocked, "vectors", "vector", OF_VECTORS, "silver.txt", 2)

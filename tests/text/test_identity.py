@@ -49,7 +49,7 @@ def sites(running: Callable[..., AbstractContextManager[Site]]) -> Iterator[Site
 @pytest.fixture
 def library(open_library: Callable[[], Library]) -> Library:
     library = open_library()
-    library.__dict__["_fetcher"] = Fetcher(private=True, pause=0)
+    library._ingestion.__dict__["fetcher"] = Fetcher(private=True, pause=0)
     library.begin()
     return library
 
@@ -250,7 +250,7 @@ def story(topic: str) -> str:
 
 def passages_with(library: Library, text: str) -> set[str | None]:
     """Return the origins of the articles of which a passage holds this text."""
-    space = library.served.space.row
+    space = library.catalogue.space().row
     return {
         entry.origin
         for entry in entries(library)
@@ -492,7 +492,7 @@ def test_a_feed_goes_on_with_its_articles_of_before_under_their_ids(
     see(library, address, URL)
     of_before(library, tmp_path / "before" / "catalogue.sqlite3")
     old = Library(Settings(index=tmp_path / "before"))
-    old.__dict__["_fetcher"] = Fetcher(private=True, pause=0)
+    old._ingestion.__dict__["fetcher"] = Fetcher(private=True, pause=0)
     report = old.index([address])
     assert (report.added, report.changed) == (0, 1)
     (entry,) = entries(old)
