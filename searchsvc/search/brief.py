@@ -66,7 +66,10 @@ def brief_of(results: Results) -> Brief:
         as_of=results.as_of,
         confidence=results.confidence,
         convincing=not results.is_doubtful,
-        days=tuple(BriefDay(day, tuple(some)) for day, some in groupby(numbered, lambda one: _day(one.article))),
+        days=tuple(
+            BriefDay(day, tuple(citations))
+            for day, citations in groupby(numbered, lambda citation: _day(citation.article))
+        ),
     )
 
 
@@ -78,7 +81,10 @@ def brief_markdown(brief: Brief) -> str:
     parts.append(f"As of {_long(brief.as_of.date())}. Every sentence is quoted word for word.")
     for day in brief.days:
         parts.append(f"## {_long(day.date) if day.date else 'Undated'}")
-        parts += [f"> {escape_markdown(one.sentence.text, LONGEST_SENTENCE)} [{one.number}]" for one in day.citations]
+        parts += [
+            f"> {escape_markdown(citation.sentence.text, LONGEST_SENTENCE)} [{citation.number}]"
+            for citation in day.citations
+        ]
     if brief.days:
         parts += ["## Sources", "\n".join(map(_source, brief.citations))]
     return "\n\n".join(parts) + "\n"
@@ -88,14 +94,14 @@ def _source(citation: Citation) -> str:
     article = citation.article
     url = ENTITY.sub(r"\\&", link(article.url) or "")
     title = escape_markdown(article.title) or "Untitled"
-    known = [
+    parts = [
         f"[{title}](<{url}>)" if url else title,
         escape_markdown(article.credit.removeprefix("www.")) if article.credit else "",
         _long(article.published.astimezone(UTC).date()) if article.published else "undated",
         f"`{article.id}`, characters {citation.sentence.start} to {citation.sentence.end}",
         f"also in {len(citation.also_in)} more" if citation.also_in else "",
     ]
-    return f"{citation.number}. {', '.join(one for one in known if one)}"
+    return f"{citation.number}. {', '.join(citation for citation in parts if citation)}"
 
 
 def _day(article: Article) -> date | None:

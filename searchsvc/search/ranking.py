@@ -105,12 +105,12 @@ def fuse(dense: Candidates, lexical: Candidates, dense_weight: float = DENSE_WEI
     raw = np.zeros((2, len(rows)), np.float32)
     adds = np.zeros((4, len(rows)), np.float32)
     both = ((dense, dense_weight, math.inf), (lexical, 1 - dense_weight, 0.0))
-    for number, (found, weight, least) in enumerate(both):
-        at = np.searchsorted(rows, found.rows)
-        articles[at] = found.articles
+    for number, (candidates, weight, lowest) in enumerate(both):
+        at = np.searchsorted(rows, candidates.rows)
+        articles[at] = candidates.articles
         ranks[number, at] = np.arange(1, len(at) + 1)
-        raw[number, at] = found.scores
-        adds[number, at] = weight * _scaled(found.scores, found.scores.min(initial=least))
+        raw[number, at] = candidates.scores
+        adds[number, at] = weight * _scaled(candidates.scores, candidates.scores.min(initial=lowest))
     adds *= 1 - AGREEMENT_WEIGHT
     adds[2] = AGREEMENT_WEIGHT * _agreement(articles, raw[1])
     return Fused(rows, articles, ranks, raw, adds, np.zeros(len(rows), np.float32))
@@ -134,10 +134,10 @@ def _agreement(articles: NDArray[np.int64], bm25: NDArray[np.float32]) -> NDArra
     return _scaled(together, 0.0) if together.any() else together
 
 
-def separate_pairs(one: Ranked, bm25: float) -> Ranked:
+def separate_pairs(candidate: Ranked, bm25: float) -> Ranked:
     """Return a passage with what pairs of words add told apart, given its BM25 score without them."""
-    pairs = one.lexical_adds * max(0.0, 1 - bm25 / one.bm25) if one.bm25 else 0.0
-    return replace(one, lexical_adds=one.lexical_adds - pairs, pairs_adds=pairs)
+    pairs = candidate.lexical_adds * max(0.0, 1 - bm25 / candidate.bm25) if candidate.bm25 else 0.0
+    return replace(candidate, lexical_adds=candidate.lexical_adds - pairs, pairs_adds=pairs)
 
 
 def _scaled(scores: NDArray[np.float32], low: float) -> NDArray[np.float32]:
@@ -152,8 +152,10 @@ def rerank(ranked: Sequence[Ranked], scores: NDArray[np.float32]) -> list[Ranked
     A passage's score becomes 1 and the reranker's, so that it stays ahead of all that were not read again, whose scores
     are at most 1; `rerank_adds` is what that takes.
     """
-    told = sorted(zip(scores.tolist(), ranked, strict=True), key=lambda pair: -pair[0])
-    return [replace(one, score=1 + score, rerank_adds=1 + score - one.score) for score, one in told]
+    reordered = sorted(zip(scores.tolist(), ranked, strict=True), key=lambda pair: -pair[0])
+    return [
+        replace(candidate, score=1 + score, rerank_adds=1 + score - candidate.score) for score, candidate in reordered
+    ]
 
 
 def group(

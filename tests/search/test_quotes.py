@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from searchsvc.errors import BadInput
-from searchsvc.search.quotes import NEAR, QuoteCheck, check_quote, normalize_quote, places
+from searchsvc.search.quotes import NEAR, QuoteCheck, check_quote, normalize_quote, normalized_positions
 from searchsvc.text.article import Article
 
 TEXT = (
@@ -112,7 +112,7 @@ def test_texts_without_words_hold_no_quote() -> None:
 
 @given(st.text(st.characters() | st.sampled_from(" \n’“—…\u00ad\u200bßİŉ")))
 def test_every_folded_character_has_its_place(text: str) -> None:
-    kept, where = normalize_quote(text), places(text)
+    kept, where = normalize_quote(text), normalized_positions(text)
     assert len(kept) == len(where)
     assert where == sorted(where)
     for letter, place in zip(kept, where, strict=True):
