@@ -11,10 +11,10 @@ from typing import NoReturn
 from searchsvc.errors import BadInput
 from searchsvc.interfaces.version import version
 from searchsvc.query import OPTIONS, FilterOptions, Option, QueryOptions
-from searchsvc.settings import Settings
+from searchsvc.settings import Settings, kind_of
 
 EVERYWHERE = ("index", "model", "device", "cache")
-METAVARS = {type(Path()): "DIR", int: "N", str: "NAME"}
+METAVARS = {int: "N", str: "NAME"}
 EXITS = """\
 exit codes: 0 done; 1 something is wrong; 2 wrong use; 3 no index; 4 some files could not be read (the rest was indexed)
 Each option of an index can also be set in the environment: SEARCHSVC_INDEX, SEARCHSVC_MODEL and so on.
@@ -204,13 +204,13 @@ def _add_settings(parser: Parser, names: Sequence[str]) -> None:
     for setting in fields(Settings):
         if setting.name not in names:
             continue
-        kind = type(setting.default)
-        default = "" if setting.default in ("", Path()) else f" (default: {setting.default})"
+        kind = kind_of(setting)
+        default = "" if setting.default in ("", None) else f" (default: {setting.default})"
         parser.add_argument(
             f"--{setting.name.replace('_', '-')}",
             type=kind,
             default=argparse.SUPPRESS,
             choices=setting.metadata.get("choices"),
-            metavar=None if "choices" in setting.metadata else METAVARS[kind],
+            metavar=None if "choices" in setting.metadata else METAVARS.get(kind, "DIR"),
             help=(setting.metadata["help"] + default).replace("%", "%%"),
         )
