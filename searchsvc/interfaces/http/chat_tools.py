@@ -40,7 +40,7 @@ def search_results(results: Results, base: str) -> list[dict[str, object]]:
             "source": cited_at(hit.article, base),
             "title": sanitize(hit.article.title),
             "content": [
-                {"type": "text", "text": sanitize(hit.article.text[start:end], most=LONGEST_SENTENCE)}
+                {"type": "text", "text": sanitize(hit.article.text[start:end], limit=LONGEST_SENTENCE)}
                 for start, end in hit.sentences
             ],
             "citations": {"enabled": True},
@@ -58,7 +58,7 @@ def finds(results: Results, base: str) -> list[dict[str, object]]:
         {
             "link": cited_at(hit.article, base),
             "title": sanitize(hit.article.title),
-            "snippet": sanitize(hit.text, most=LONGEST_SENTENCE),
+            "snippet": sanitize(hit.text, limit=LONGEST_SENTENCE),
         }
         for hit in results.hits
     ]
