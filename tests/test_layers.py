@@ -39,7 +39,6 @@ DOORS = {
         *HTTP_ROUTES,
     },
     "httptools": {"interfaces/http/connections"},
-    "feedparser": {"readers/feed_xml"},
     "filelock": {"catalogue/lock", "models/runtime"},
     "httpcore": {"ingest/fetching/connections"},
     "httpx": {

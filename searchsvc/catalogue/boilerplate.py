@@ -22,7 +22,7 @@ SAMPLE = 60
 
 def hold(db: "Connection", article: int, blocks: Iterable[Block]) -> None:
     """Record the blocks of an article."""
-    rows = ((one.number, one.sketch, article, one.told) for one in blocks)
+    rows = ((one.number, one.context, article, one.is_supported) for one in blocks)
     db.executemany("INSERT INTO blocks VALUES (?, ?, ?, ?)", rows)
 
 

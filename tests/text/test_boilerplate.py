@@ -64,21 +64,21 @@ def test_what_an_article_says_elsewhere_is_told_and_the_title_counts() -> None:
     opening = "The strike at the harbour went on."
     text = f"{opening}\n\n{PLEA}\n\n{BACKGROUND}"
     first, plea, background = (number_of("bbc", block) for block in (opening, PLEA, BACKGROUND))
-    assert {one.number: one.told for one in blocks_in("bbc", "Wages: talks failed", text)} == {
+    assert {block.number: block.is_supported for block in blocks_in("bbc", "Wages: talks failed", text)} == {
         first: False,  # strike and harbour, of three, are half of its words, but may be there by chance
         plea: False,
         background: True,  # harbour, strike, talks, wages and failed, of nine
     }
-    assert {one.number: one.told for one in blocks_in("bbc", "Port", text)}[background] is False
+    assert {block.number: block.is_supported for block in blocks_in("bbc", "Port", text)}[background] is False
 
 
 def test_a_sketch_stands_for_the_two_longest_other_blocks() -> None:
     short, long, longer, longest = (f"This paragraph has {number * 'many '}words." for number in (2, 4, 6, 8))
-    found = {one.number: one.sketch for one in blocks_in("bbc", "", "\n\n".join((short, long, longer, longest)))}
+    found = {block.number: block.context for block in blocks_in("bbc", "", "\n\n".join((short, long, longer, longest)))}
     sketches = [found[number_of("bbc", block)] for block in (short, long, longer, longest)]
     assert sketches[0] == sketches[1]
     assert len({*sketches}) == 3
-    edited = {one.number: one.sketch for one in blocks_in("bbc", "Retitled", f"{longest}\n\n{long}\n\n{longer}")}
+    edited = {block.number: block.context for block in blocks_in("bbc", "Retitled", f"{longest}\n\n{long}\n\n{longer}")}
     assert edited == {number: found[number] for number in edited}
 
 
@@ -305,4 +305,4 @@ def test_a_block_that_speaks_of_what_the_title_names_is_told_and_the_sources_own
     background = "Harold Vint denies setting fire to the Corvane warehouse, in which two watchmen died."
     for title, told in (("Vint trial: petrol", True), ("Two watchmen remembered", True), ("Harold Daily: rain", False)):
         (block,) = blocks_in("Harold Daily", title, background)
-        assert (block.number, block.told) == (number_of("Harold Daily", background), told)
+        assert (block.number, block.is_supported) == (number_of("Harold Daily", background), told)
