@@ -274,7 +274,7 @@ class Library:
         if ident is not None:
             return check_quote(quote, [self.article(ident)])
         found = self.snapshot().lexical(words, QUOTING, Filter())
-        return check_quote(quote, self.catalogue.articles(dict.fromkeys(found.articles.tolist())).values())
+        return check_quote(quote, self.catalogue.articles.by_row(dict.fromkeys(found.articles.tolist())).values())
 
     def _steadily(self, look: Callable[[], Found]) -> Found:
         """Return what is found; look again where another catalogue was put in its place at this moment."""
@@ -297,17 +297,17 @@ class Library:
     def _named(self, asked: Question) -> Question:
         """Return the question with the sources that are known by the names asked for; an unknown one finds nothing."""
         names = asked.allowed.sources
-        known = sources_called(names, (source for source, _ in self.catalogue.sources())) if names else None
+        known = sources_called(names, (source for source, _ in self.catalogue.articles.sources())) if names else None
         return replace(asked, allowed=replace(asked.allowed, sources=known)) if known else asked
 
     def versions(self, ident: str) -> list[Version]:
         """Return the texts that an article has had, newest first; raises NotFound."""
         self.article(ident)
-        return self.catalogue.versions(ident)
+        return self.catalogue.articles.versions(ident)
 
     def article(self, ident: str) -> Article:
         """Return the article with this id; raises NotFound."""
-        entry = self.catalogue.article(ident)
+        entry = self.catalogue.articles.get(ident)
         if entry is None:
             raise NotFound(f"there is no article {ident}", "ids come with the hits of a search")
         return entry
@@ -315,9 +315,9 @@ class Library:
     def status(self) -> Status:
         """Return what is indexed; needs neither the model nor the engine."""
         counts = self.catalogue.counts()
-        space = self.catalogue.space()
-        span = self.catalogue.span()
-        making = self.catalogue.space("making")
+        space = self.catalogue.spaces.get()
+        span = self.catalogue.articles.date_span()
+        making = self.catalogue.spaces.get("making")
         held = LocalEngine.held(self._folder_of(space)) if space else counts.generation
         return Status(
             articles=counts.articles,
@@ -333,12 +333,14 @@ class Library:
             oldest=span.oldest,
             newest=span.newest,
             undated=span.undated,
-            sources=tuple(self.catalogue.sources()),
+            sources=tuple(self.catalogue.articles.sources()),
             unused_bytes=self.catalogue.unused_bytes()[0],
             moving_to=f"{making.model}, passages of up to {making.passage_tokens} tokens" if making else None,
             reranker=self.settings.rerank or None,
             parts=self.health.parts(),
-            damaged=tuple(filter(None, (self.catalogue.fact(LOSS), *self.catalogue.damaged()[:MOST_DAMAGED]))),
+            damaged=tuple(
+                filter(None, (self.catalogue.metadata.get(LOSS), *self.catalogue.checksums.damaged()[:MOST_DAMAGED]))
+            ),
         )
 
     def snapshot(self) -> Snapshot:
@@ -353,7 +355,7 @@ class Library:
         shown: Snapshot | None = None
         try:
             shown = self._shown = served.engine.snapshot(self.catalogue)
-            if shown.generation >= self.catalogue.generation():
+            if shown.generation >= self.catalogue.changes.last():
                 return shown
         except DamagedIndex as damage:
             if self._note_loss(served) is None:
@@ -372,16 +374,16 @@ class Library:
 
     def begin(self) -> None:
         """Make an empty index where there is none; records what it is made with."""
-        if (self.exists or self._catalogue or self._is_gone) and self.catalogue.space() is not None:
+        if (self.exists or self._catalogue or self._is_gone) and self.catalogue.spaces.get() is not None:
             return
         model = _name_of(self.settings.model or BUNDLED)
         embedder = self._load(model)  # before anything is made, in case there is no such model
         with self._writing(create=True):
-            if self.catalogue.space() is not None:
+            if self.catalogue.spaces.get() is not None:
                 return
             facts = (model, embedder.fingerprint, embedder.dimension, self.settings.passage_tokens or PASSAGE_TOKENS)
             with self.catalogue.writing() as writer:
-                writer.begin_space(*facts, "serving")
+                writer.spaces.begin(*facts, "serving")
             self.served.engine.follow(self.catalogue)
 
     def index(
@@ -427,12 +429,12 @@ class Library:
             catalogue = self.catalogue
             idents: list[str] = []
             for name in names:
-                found = catalogue.ids_of(name)
+                found = catalogue.articles.ids_named(name)
                 if not found:
                     raise NotFound(f"nothing is indexed under {name!r}", "searchsvc search shows keys and sources")
                 idents += found
             with catalogue.writing() as writer:
-                removed = sum(writer.remove(ident) for ident in dict.fromkeys(idents))
+                removed = sum(writer.articles.remove(ident) for ident in dict.fromkeys(idents))
         self._recut()
         self._catch_up(catalogue)
         return removed
@@ -456,9 +458,9 @@ class Library:
             return
         with self._writing():
             self.served.engine.rebuild(self.catalogue)
-            if self.catalogue.fact(LOSS) is not None:
+            if self.catalogue.metadata.get(LOSS) is not None:
                 with self.catalogue.writing() as writer:
-                    writer.set_fact(LOSS, None)
+                    writer.metadata.set(LOSS, None)
 
     def verify(self) -> Verification:
         """Check every row's checksum, compare the search index with the catalogue, and measure its recall.
@@ -475,7 +477,7 @@ class Library:
             try:
                 found += catalogue.check()
                 damage = find_damage(catalogue)
-                found += filter(None, (catalogue.fact(LOSS),))
+                found += filter(None, (catalogue.metadata.get(LOSS),))
                 if isinstance(snapshot, DamagedIndex):
                     raise snapshot
                 if snapshot is None:
@@ -514,7 +516,7 @@ class Library:
         """Return the snapshot of the state in which `reads` stand from now on, or why there is none."""
         with ExitStack() as these:
             these.enter_context(self.catalogue.reading())
-            generation = self.catalogue.generation()
+            generation = self.catalogue.changes.last()
             try:
                 snapshot = served.engine.snapshot(self.catalogue)
             except DamagedIndex as fault:
@@ -529,14 +531,14 @@ class Library:
         served, catalogue = self.served, self.catalogue
         drafter = lambda: Preparer(served.embedder, served.space.passage_tokens)  # noqa: E731
         mend = Repair(catalogue, served.space, drafter, self._turn, lambda names: self._indexer().reread(names))
-        if not damage and not damage.without and not (all_looked_at and catalogue.damaged()):
+        if not damage and not damage.without and not (all_looked_at and catalogue.checksums.damaged()):
             return []
         try:
             done = mend.run(damage)
             if damage.without:
                 mend.fill()
             with self._turn(), catalogue.writing() as writer:
-                writer.note_damaged(done.lost, all_looked_at=all_looked_at)
+                writer.checksums.set_damaged(done.lost, all_checked=all_looked_at)
             if done.vectors:
                 with self._writing():
                     served.engine.rebuild(catalogue)
@@ -555,18 +557,18 @@ class Library:
         if time.monotonic() - self._swept < SWEEP_SECONDS:
             return
         self._swept = time.monotonic()
-        table, _, key = (self.catalogue.fact(SWEPT) or "").partition(" ")
+        table, _, key = (self.catalogue.metadata.get(SWEPT) or "").partition(" ")
         place = next((one for one in TABLES if one == table), TABLES[0])
         after: Key | None = None if not key else bytes.fromhex(key) if place == "vectors" else int(key)
-        some = self.catalogue.check_rows(place, after, SWEPT_ROWS)
+        some = self.catalogue.checksums.check(place, after, SWEPT_ROWS)
         last = some.last.hex() if isinstance(some.last, bytes) else some.last
         then = f"{place} {last}" if last is not None else TABLES[(TABLES.index(place) + 1) % len(TABLES)]
         damage = Damage()
         damage.rows[place] += some.damaged
         try:
             with self._writing(patience=0), self.catalogue.writing() as writer:
-                writer.fill(place, some.without)
-                writer.set_fact(SWEPT, then)
+                writer.checksums.fill(place, some.without)
+                writer.metadata.set(SWEPT, then)
         except (Busy, Unwritable):
             return
         for said in self._mended(damage, all_looked_at=False):
@@ -575,10 +577,10 @@ class Library:
     def _note_loss(self, served: Served) -> str | None:
         """Record, and say, that the catalogue holds less than the search index had taken from it; return that."""
         loss = LocalEngine.lost(self._folder_of(served.space), self.catalogue)
-        if loss is not None and self.catalogue.fact(LOSS) is None:
+        if loss is not None and self.catalogue.metadata.get(LOSS) is None:
             self.announce(f"Attention: {loss}.")
             with suppress(Busy, Unwritable), self.catalogue.writing() as writer:
-                writer.set_fact(LOSS, loss)
+                writer.metadata.set(LOSS, loss)
         return loss
 
     def tidy(self, grace: timedelta = GRACE) -> None:
@@ -590,7 +592,7 @@ class Library:
             unused, size = self.catalogue.unused_bytes()
             if unused > max(DEAD_BYTES, DEAD_SHARE * size):
                 self.catalogue.compact()
-            spaces = {str(space.row) for state in ("serving", "making") if (space := self.catalogue.space(state))}
+            spaces = {str(space.row) for state in ("serving", "making") if (space := self.catalogue.spaces.get(state))}
             for folder in (self.folder / "local").glob("*"):
                 if folder.name not in spaces:
                     shutil.rmtree(folder, ignore_errors=True) if folder.is_dir() else folder.unlink(missing_ok=True)
@@ -600,7 +602,7 @@ class Library:
 
         Raises BadInput where the file is there and is something else than a backup.
         """
-        self.catalogue.copy_to(file)
+        self.catalogue.back_up(file)
 
     def restore(self, file: Path) -> None:
         """Put the index back to what a backup holds; what was there is lost, once all of the backup is proven.
@@ -613,7 +615,7 @@ class Library:
         made = self.folder / "local" / ".restored"
 
         def follow(beside: Catalogue) -> None:
-            space = beside.space()
+            space = beside.spaces.get()
             if space is not None:
                 LocalEngine(made, space).rebuild(beside)
 
@@ -622,7 +624,7 @@ class Library:
             try:
                 self._catalogue = Catalogue.restored(file, self._catalogue_file, follow)
                 self._shown, self._served, self._is_gone = None, None, False
-                space = self._catalogue.space()
+                space = self._catalogue.spaces.get()
                 if space is not None:
                     folder = self._folder_of(space)
                     shutil.rmtree(folder, ignore_errors=True)  # of the index that was, and of no use
@@ -640,13 +642,13 @@ class Library:
         model, tokens = wanted
         embedder = self._load(model)
         with self._writing():
-            space = self.catalogue.space("making")
+            space = self.catalogue.spaces.get("making")
             if space is None or (space.model, space.fingerprint, space.passage_tokens) != (
                 model, embedder.fingerprint, tokens
             ):  # fmt: skip
                 with self.catalogue.writing() as writer:
                     facts = (model, embedder.fingerprint, embedder.dimension, tokens)
-                    space = writer.begin_space(*facts, "making")
+                    space = writer.spaces.begin(*facts, "making")
         self.announce(f"Embedding everything anew with {model}, passages of {tokens} tokens; the old index serves.")
         engine = LocalEngine(self._folder_of(space), space)
         make_engine = lambda: engine.rebuild(self.catalogue)  # noqa: E731
@@ -654,7 +656,7 @@ class Library:
 
     def _wanted(self) -> tuple[str, int] | None:
         """Return the model and passage size that the settings name, where the index was made with others."""
-        space = self.catalogue.space() if self.exists else None
+        space = self.catalogue.spaces.get() if self.exists else None
         if space is None:
             return None
         wanted = (_name_of(self.settings.model or space.model), self.settings.passage_tokens or space.passage_tokens)
@@ -669,7 +671,7 @@ class Library:
 
     def knows(self, path: Path) -> bool:
         """Say whether articles came from this file, or from files below this folder."""
-        return self.exists and self.catalogue.count_under(storable(str(path.resolve()))) > 0
+        return self.exists and self.catalogue.files.count_under(storable(str(path.resolve()))) > 0
 
     @property
     def catalogue(self) -> Catalogue:
@@ -704,7 +706,7 @@ class Library:
     @property
     def served(self) -> Served:
         """The space that serves, with its engine and model; another once a move is complete. Raises NoIndex."""
-        space = self.catalogue.space()
+        space = self.catalogue.spaces.get()
         if space is None:
             raise NoIndex(f"the index in {self.folder} is empty", "searchsvc index PATH… fills it")
         with self._serving:
@@ -797,8 +799,8 @@ class Library:
 
         poll = Poll(
             url,
-            self.catalogue.feed(url),
-            lambda key: self.catalogue.entry_of(url, key),
+            self.catalogue.feeds.state(url),
+            lambda key: self.catalogue.feeds.entry_digest(url, key),
             self._fetcher,
             self._readers,
             self.settings.article_bytes,
@@ -815,10 +817,10 @@ class Library:
 
     def _catch_up(self, catalogue: Catalogue) -> None:
         """Wait until this process finds what it has just committed to this catalogue."""
-        target = catalogue.generation()
+        target = catalogue.changes.last()
         # A backup restored at this moment may take the change away again.
         patience = time.monotonic() + CATCH_UP_SECONDS
-        while self.snapshot().generation < min(target, catalogue.generation()):
+        while self.snapshot().generation < min(target, catalogue.changes.last()):
             if time.monotonic() > patience:
                 raise Busy(f"what was taken in is not searchable yet in {self.folder}", "searchsvc verify says why")
             time.sleep(0.005)
@@ -837,7 +839,7 @@ class Library:
                 if due:
                     find_near_duplicates(catalogue)
             served = self.served
-            if LocalEngine.held(self._folder_of(served.space)) != catalogue.generation():
+            if LocalEngine.held(self._folder_of(served.space)) != catalogue.changes.last():
                 served.engine.follow(catalogue)
 
     @contextmanager

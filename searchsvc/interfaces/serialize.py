@@ -278,7 +278,7 @@ def serialize_versions(versions: Sequence[Version]) -> Json:
 
 def serialize_job(job: Job) -> Json:
     """Return how a job stands."""
-    said: Json = json.loads(job.said) if job.said else {}
+    said: Json = json.loads(job.result) if job.result else {}
     failed = "error" in said
     return {
         "id": job.id,

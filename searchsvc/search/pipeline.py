@@ -133,7 +133,7 @@ def run_query(
     fused = fuse(dense, lexical, LOOKUP_DENSE_WEIGHT if question.is_lookup else DENSE_WEIGHT)
     if question.freshness and question.period is None:
         fused = _freshened(question, fused, snapshot)
-    story = catalogue.story if question.fold else int
+    story = catalogue.near_duplicates.cluster_of if question.fold else int
     candidates = fused.best_first()
     if question.fold:
         candidates = prefer_originals(candidates, {*fused.articles.tolist()}, catalogue)
@@ -141,11 +141,11 @@ def run_query(
         candidates = _reranked(question, candidates, catalogue, reranker)
     with catalogue.reading():
         ranked = group(candidates, question.limit + SPARE, question.per_article, story)
-        if catalogue.stamp(snapshot.generation) != snapshot.stamp:
+        if catalogue.changes.identity(snapshot.generation) != snapshot.stamp:
             raise DamagedIndex("the index is being replaced")
-        passages = catalogue.passages(one.row for one in ranked)
-        entries = catalogue.articles({one.article for one in ranked})
-        sentences = catalogue.sentence_vectors(one.row for one in ranked)
+        passages = catalogue.passages.by_row(one.row for one in ranked)
+        entries = catalogue.articles.by_row({one.article for one in ranked})
+        sentences = catalogue.vectors.of_sentences(one.row for one in ranked)
         copies = _copies(question, {one.article for one in ranked}, catalogue)
     there = [one for one in ranked if one.row in passages and one.article in entries and one.row in sentences]
     kept = group(there, question.limit, question.per_article)
@@ -166,7 +166,7 @@ def run_query(
         articles=snapshot.articles,
         passages=snapshot.passages,
         updated=snapshot.updated,
-        pending=catalogue.generation() - snapshot.generation,
+        pending=catalogue.changes.last() - snapshot.generation,
         took_ms=(time.perf_counter() - began) * 1_000,
         tokens=tokens,
     )
@@ -182,8 +182,8 @@ def prefer_originals(ranked: Iterable[Ranked], there: Collection[int], catalogue
     for one in ranked:
         article = one.article
         if article not in outdone:
-            copies = [copy for copy in catalogue.copies(article) if copy in there]
-            standings = catalogue.standings([article, *copies]) if copies else {}
+            copies = [copy for copy in catalogue.near_duplicates.of(article) if copy in there]
+            standings = catalogue.articles.standings([article, *copies]) if copies else {}
             outdone[article] = bool(standings) and standings.get(article, 0) < max(standings.values())
         if not outdone[article]:
             yield one
@@ -200,8 +200,8 @@ def _reranked(
     """Yield the best passages as a reranker orders them, then the others; a passage that has gone is left out."""
     first = list(islice(ranked, RERANKED))
     with catalogue.reading():
-        passages = catalogue.passages(one.row for one in first)
-        entries = catalogue.articles({one.article for one in first})
+        passages = catalogue.passages.by_row(one.row for one in first)
+        entries = catalogue.articles.by_row({one.article for one in first})
     there = [one for one in first if one.row in passages and one.article in entries]
     spans = [(entries[one.article], passages[one.row].passage) for one in there]
     texts = [f"{entry.title}\n{entry.text[passage.start : passage.end]}" for entry, passage in spans]
@@ -238,7 +238,7 @@ def _copies(question: Question, articles: Iterable[int], catalogue: Catalogue) -
     """Return the other copies of each article that a question lets through, in the order in which they are shown."""
     found: dict[int, tuple[Article, ...]] = {}
     for article in articles if question.fold else ():
-        entries = catalogue.articles(catalogue.copies(article)).values()
+        entries = catalogue.articles.by_row(catalogue.near_duplicates.of(article)).values()
         shown = filter(question.allowed.allows, entries)
         found[article] = tuple(sorted(shown, key=lambda one: (one.published or LAST, one.row)))
     return found

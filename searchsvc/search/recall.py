@@ -29,9 +29,9 @@ def measure_recall(snapshot: Snapshot, catalogue: Catalogue, space: EmbeddingSpa
     vector's cosine is within 0.001 of the tenth's, so that equals do not count as misses, nor other passages as found.
     """
     with catalogue.reading():
-        articles, _ = catalogue.changes(0, snapshot.generation)
+        articles, _ = catalogue.changes.between(0, snapshot.generation)
         picked = articles[:: -(-len(articles) // SAMPLE) or 1]
-        asked = catalogue.rows(picked, space.row)
+        asked = catalogue.vectors.of_articles(picked, space.row)
         if not len(asked.rows):
             return None, 0
         vectors = asked.vectors[np.searchsorted(asked.articles, np.unique(asked.articles))].astype(np.float32)
@@ -40,7 +40,7 @@ def measure_recall(snapshot: Snapshot, catalogue: Catalogue, space: EmbeddingSpa
         cosines = [np.empty(0, np.float32) for _ in given]
         count = 0
         for start in range(0, len(articles), AT_ONCE):
-            some = catalogue.rows(articles[start : start + AT_ONCE], space.row)
+            some = catalogue.vectors.of_articles(articles[start : start + AT_ONCE], space.row)
             if not len(some.rows):
                 continue
             near = vectors @ some.vectors.astype(np.float32).T

@@ -35,16 +35,16 @@ def similar(
     the whole of it. Raises DamagedIndex where the catalogue was replaced by another since the snapshot was taken.
     """
     with catalogue.reading():
-        if catalogue.stamp(snapshot.generation) != snapshot.stamp:
+        if catalogue.changes.identity(snapshot.generation) != snapshot.stamp:
             raise DamagedIndex("the index is being replaced")
-        own = catalogue.story(entry.row)
-        near = [*_nearest(catalogue.rows([entry.row], space.row).vectors, snapshot, allowed)]
+        own = catalogue.near_duplicates.cluster_of(entry.row)
+        near = [*_nearest(catalogue.vectors.of_articles([entry.row], space.row).vectors, snapshot, allowed)]
         best = prefer_originals(near, {one.article for one in near}, catalogue)
-        others = (one for one in best if catalogue.story(one.article) != own)
-        ranked = group(others, limit + SPARE, 1, catalogue.story)
-        passages = catalogue.passages(one.row for one in ranked)
-        entries = catalogue.articles(one.article for one in ranked)
-        sentences = catalogue.sentence_vectors(one.row for one in ranked)
+        others = (one for one in best if catalogue.near_duplicates.cluster_of(one.article) != own)
+        ranked = group(others, limit + SPARE, 1, catalogue.near_duplicates.cluster_of)
+        passages = catalogue.passages.by_row(one.row for one in ranked)
+        entries = catalogue.articles.by_row(one.article for one in ranked)
+        sentences = catalogue.vectors.of_sentences(one.row for one in ranked)
     hits: list[Hit] = []
     for one in ranked:
         if one.row in passages and one.article in entries and one.row in sentences and len(hits) < limit:

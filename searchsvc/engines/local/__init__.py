@@ -123,9 +123,9 @@ class LocalEngine:
         try:
             mapped = self._mapped()
             _check_stamp(catalogue, mapped.generation, mapped.stamp)
-            added, removed = catalogue.changes(mapped.generation, catalogue.generation())
+            added, removed = catalogue.changes.between(mapped.generation, catalogue.changes.last())
             dead = int(mapped.part.of(removed).sum())
-            fresh = catalogue.passage_count(added, self._space.row)
+            fresh = catalogue.passages.count(added, self._space.row)
             stale = dense.worth_writing(fresh, dead, len(mapped.part.columns))
         except DamagedIndex:
             stale = True
@@ -148,9 +148,9 @@ class LocalEngine:
         except DamagedIndex:
             return None
         lineage, _, at = stamp.partition(" ")
-        if lineage != catalogue.lineage() or stamp == catalogue.stamp(generation) or not generation:
+        if lineage != catalogue.lineage() or stamp == catalogue.changes.identity(generation) or not generation:
             return None
-        now = catalogue.generation()
+        now = catalogue.changes.last()
         many = f"up to {generation - now:,} changes" if generation > now else "changes"
         return (
             f"the catalogue ends at change {now:,}, the search index had reached {generation:,} (made {at}): "
@@ -169,10 +169,10 @@ class LocalEngine:
 
     def compare(self, catalogue: Catalogue, snapshot: LocalSnapshot) -> list[str]:
         """Return what differs between a snapshot and the catalogue."""
-        behind = catalogue.generation() - snapshot.generation
+        behind = catalogue.changes.last() - snapshot.generation
         if behind:
             return [f"the index is {behind:,} changes behind the catalogue"]
-        there = catalogue.passage_rows(self._space.row)
+        there = catalogue.passages.rows(self._space.row)
         found = []
         for name, rows in (("dense", snapshot.rows()), ("lexical", snapshot.words.rows())):
             for what, number in (
@@ -247,10 +247,10 @@ class LocalEngine:
             _check_stamp(catalogue, generation, stamp)
             _check_stamp(catalogue, mapped.generation, mapped.stamp)
             done, vectors, columns, dead = self._before(catalogue, mapped, generation)
-            added, removed = catalogue.changes(done, generation)
-            removed += catalogue.deleted(catalogue.changes(generation, catalogue.generation())[1])
+            added, removed = catalogue.changes.between(done, generation)
+            removed += catalogue.articles.deleted(catalogue.changes.between(generation, catalogue.changes.last())[1])
             new_vectors, new_columns = dense.read_articles(catalogue, added, self._space)
-            updated = catalogue.changed_at(generation)
+            updated = catalogue.changes.time_of(generation)
         dead = dead | part.of(removed)
         stay = ~np.isin(columns["article"], removed)
         vectors = np.concatenate([vectors[stay], new_vectors])
@@ -280,7 +280,7 @@ class LocalEngine:
             current is not None
             and current.mapped is mapped.part
             and current.generation <= generation
-            and current.stamp == catalogue.stamp(current.generation)
+            and current.stamp == catalogue.changes.identity(current.generation)
         ):
             done = max(current.generation, mapped.generation)  # files that are made anew may be ahead for a while
             return done, current.fresh_vectors, current.fresh.columns, current.dead
@@ -305,5 +305,5 @@ class LocalEngine:
 
 def _check_stamp(catalogue: Catalogue, generation: int, stamp: str) -> None:
     """Raise DamagedIndex where the change that files hold as their last is not the one of this catalogue."""
-    if stamp != catalogue.stamp(generation):
+    if stamp != catalogue.changes.identity(generation):
         raise DamagedIndex("the index files are of another catalogue")

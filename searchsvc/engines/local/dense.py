@@ -118,10 +118,10 @@ def read_articles(
     columns = [np.empty(0, COLUMNS)]
     for start in range(0, len(articles), BATCH):
         batch = articles[start : start + BATCH]
-        rows = catalogue.rows(batch, space.row)
+        rows = catalogue.vectors.of_articles(batch, space.row)
         if len(rows.rows):
             vectors.append(rows.vectors)
-            columns.append(columns_of(rows, catalogue.filterable(batch)))
+            columns.append(columns_of(rows, catalogue.articles.filter_fields(batch)))
     return np.concatenate(vectors), np.concatenate(columns)
 
 
@@ -129,9 +129,9 @@ def write(folder: Path, catalogue: Catalogue, space: EmbeddingSpace) -> None:
     """Write the whole catalogue as a new pair of files and put it in force; then remove the old ones."""
     faiss = _faiss()
     with catalogue.reading():
-        generation = catalogue.generation()
-        added, _ = catalogue.changes(0, generation)
-        size = catalogue.passage_count(added, space.row) * (2 * space.dimension + COLUMNS.itemsize)
+        generation = catalogue.changes.last()
+        added, _ = catalogue.changes.between(0, generation)
+        size = catalogue.passages.count(added, space.row) * (2 * space.dimension + COLUMNS.itemsize)
         must_have("make the dense index", 2 * size, 2 * size)  # FAISS's list grows by doubling
         index = _new(space.dimension)
         columns = [np.empty(0, COLUMNS)]
@@ -139,7 +139,7 @@ def write(folder: Path, catalogue: Catalogue, space: EmbeddingSpace) -> None:
             vectors, some = read_articles(catalogue, added[start : start + BATCH], space)
             index.add(vectors.astype(np.float32))
             columns.append(some)
-        stamp = catalogue.stamp(generation)
+        stamp = catalogue.changes.identity(generation)
     stem = f"dense-{generation:012d}"
     files = {"vectors": folder / f"{stem}.faiss", "columns": folder / f"{stem}.npy"}
     # Written aside and renamed, since a file of the same name may be mapped by others at this moment.
