@@ -7,49 +7,39 @@ Library ── search, timeline, brief, similar, verify_quote ──► Results,
 
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
-from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar, Unpack
+from typing import Self, Unpack
 
 from searchsvc.catalogue import Catalogue
 from searchsvc.catalogue.health import Health
 from searchsvc.catalogue.lock import ProcessMarker
 from searchsvc.engines import Snapshot
-from searchsvc.errors import Busy, DamagedIndex, NotFound
+from searchsvc.errors import Busy, NotFound
 from searchsvc.ingest.indexer import Progress, Report
+from searchsvc.library.answers import Answers
 from searchsvc.library.index import Announce, Index, Parts
 from searchsvc.library.ingestion import Ingestion, no_progress
 from searchsvc.library.maintenance import GRACE, Maintenance
 from searchsvc.library.status import Status, status_of
 from searchsvc.models import Embedder, Reranker
-from searchsvc.models.embedder import BUNDLED
 from searchsvc.query import MAX_HITS, FilterOptions, Query, QueryOptions, in_range
-from searchsvc.query.filter import Filter
-from searchsvc.query.interpretation import MAX_TERMS, Interpretation, interpret
 from searchsvc.readers.fields import from_dict
 from searchsvc.schemas import NewArticle
 from searchsvc.search.brief import Brief, brief_of
-from searchsvc.search.pipeline import Pipeline
-from searchsvc.search.quotes import QuoteCheck, check_quote, words_of_quote
+from searchsvc.search.quotes import QuoteCheck
 from searchsvc.search.recall import Verification
 from searchsvc.search.results import Hit, Results
-from searchsvc.search.similar import similar
 from searchsvc.search.timeline import Timeline, timeline_of
 from searchsvc.settings import Settings
-from searchsvc.text.analysis import content_terms
 from searchsvc.text.article import Article, Problem, RawArticle, Version, article_id, storable
-from searchsvc.text.sources import sources_called
 
 __all__ = ["Announce", "Library", "Parts", "Status"]
 
 CATCH_UP_SECONDS = 30.0  # after which a change that was committed should be found by whoever made it
-QUOTE_CANDIDATES = 50  # passages, whose articles are searched for a quote
-
-Found = TypeVar("Found")
 
 
 class Library:
@@ -72,6 +62,7 @@ class Library:
         self.settings = settings if model is None else replace(settings, model=model)
         self._parts = parts
         self._index = Index(self.settings, announce, parts)
+        self._answers = Answers(self._index)
         self._ingestion = Ingestion(self._index)
         self._maintenance = Maintenance(self._index, self._ingestion)
 
@@ -100,9 +91,7 @@ class Library:
 
         Raises BadInput, NoIndex, ModelMismatch, ModelFailed or DamagedCatalogue; TypeError for an unknown option.
         """
-        query = Query.of(query, options)
-        interpretation = interpret(query)
-        return self._steadily(lambda: self._answer(query, interpretation))
+        return self._answers.search(Query.of(query, options))
 
     def timeline(self, query: str | Query, **options: Unpack[FilterOptions]) -> Timeline:
         """Return what was published on a question in its best `limit` days (20), the best hit of each, oldest first.
@@ -125,13 +114,7 @@ class Library:
         Needs no model. Nothing known to be published later than now is found. Raises NotFound, BadInput or NoIndex.
         """
         in_range("limit", limit)
-
-        def find() -> tuple[Hit, ...]:
-            article, serving = self.article(ident), self._index.serving
-            filters = Filter(as_of=datetime.now(UTC))
-            return similar(article, limit, self._index.snapshot(serving), self.catalogue, serving.space, filters)
-
-        return self._steadily(find)
+        return self._answers.similar(ident, limit)
 
     def verify_quote(self, quote: str, ident: str | None = None) -> QuoteCheck:
         """Say whether an article, or without `ident` any, says this word for word or nearly, and where.
@@ -139,18 +122,11 @@ class Library:
         Needs no model. Anywhere means: in the newest text of the articles that share most of the quote's words. Raises
         BadInput, NotFound or NoIndex.
         """
-        terms = content_terms(words_of_quote(quote))[:MAX_TERMS]
-        if ident is not None:
-            return check_quote(quote, [self.article(ident)])
-        candidates = self.snapshot().lexical(terms, QUOTE_CANDIDATES, Filter())
-        return check_quote(quote, self.catalogue.articles.by_row(dict.fromkeys(candidates.articles.tolist())).values())
+        return self._answers.verify_quote(quote, ident)
 
     def article(self, ident: str) -> Article:
         """Return the article with this id; raises NotFound."""
-        article = self.catalogue.articles.get(ident)
-        if article is None:
-            raise NotFound(f"there is no article {ident}", "ids come with the hits of a search")
-        return article
+        return self._answers.article(ident)
 
     def versions(self, ident: str) -> tuple[Version, ...]:
         """Return the texts that an article has had, newest first; raises NotFound."""
@@ -164,30 +140,6 @@ class Library:
     def snapshot(self) -> Snapshot:
         """Return the newest searchable state; see `Index.snapshot`."""
         return self._index.snapshot()
-
-    def _answer(self, query: Query, interpretation: Interpretation) -> Results:
-        serving = self._index.serving
-        filters = replace(interpretation.filters, sources=self._known_sources(interpretation.filters.sources))
-        pipeline = Pipeline(
-            self._index.snapshot(serving),
-            self.catalogue,
-            serving.embedder,
-            self.reranker,
-            calibrated=serving.space.model == BUNDLED,
-        )
-        return pipeline.run(query, replace(interpretation, filters=filters))
-
-    def _known_sources(self, names: frozenset[str]) -> frozenset[str]:
-        """Return the sources that are known by these names; where there are none, the names, which find nothing."""
-        known = sources_called(names, (source for source, _ in self.catalogue.articles.sources())) if names else None
-        return known or names
-
-    def _steadily(self, find: Callable[[], Found]) -> Found:
-        """Return what is found; look again where another catalogue was put in its place at this moment."""
-        for _ in range(2):
-            with suppress(DamagedIndex):
-                return find()
-        raise Busy(f"the index in {self.folder} is being replaced", "try again in a moment")
 
     # ------------------------------------------------------------------ changing
 
