@@ -11,8 +11,6 @@ from searchsvc.search.recall import Verification
 from searchsvc.search.serialize import iso
 from searchsvc.text.article import Problem
 
-# ---------------------------------------------------------------------- indexing and the state of an index
-
 
 def serialize_report(report: Report) -> schemas.Report:
     """Return what indexing did."""

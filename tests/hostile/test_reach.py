@@ -1,5 +1,8 @@
 """Who reaches the server, by which names, and what it tells of the machine that it runs on."""
 
+import asyncio
+import logging
+import logging.config
 import socket
 import threading
 import time
@@ -17,7 +20,7 @@ from searchsvc.errors import BadInput
 from searchsvc.interfaces.http.app import create_app
 from searchsvc.interfaces.http.hidden_paths import HiddenPaths
 from searchsvc.interfaces.http.hostnames import hostnames_of
-from searchsvc.interfaces.http.server import warning
+from searchsvc.interfaces.http.server import LOGGING, warning
 from searchsvc.library import Library
 from searchsvc.settings import Settings
 
@@ -82,6 +85,14 @@ def test_a_server_of_this_machine_may_have_the_name_of_its_proxy(tmp_path: Path)
 def test_what_is_no_name_of_a_host_is_refused(name: str) -> None:
     with pytest.raises(BadInput, match="is no name of a host"):
         Settings(hostnames=name)
+
+
+def test_requests_that_a_stopping_server_cancels_are_no_errors() -> None:
+    (logged,) = (LOGGING["filters"][name]["()"] for name in LOGGING["handlers"]["stderr"]["filters"])
+    only = logging.config.dictConfigClass({}).resolve(logged)()
+    for error, is_logged in ((asyncio.CancelledError(), False), (ValueError(), True), (None, True)):
+        caught = None if error is None else (type(error), error, None)
+        assert only.filter(logging.LogRecord("uvicorn.error", logging.ERROR, "", 0, "failed", (), caught)) is is_logged
 
 
 def test_a_server_that_others_reach_says_who_can_write() -> None:

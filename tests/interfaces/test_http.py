@@ -756,30 +756,6 @@ def test_the_document_names_every_operation_and_parameter(client: httpx.Client) 
             )
 
 
-def test_answers_have_the_fields_that_the_document_says(client: httpx.Client, sushi: str) -> None:
-    schemas = client.get("/openapi.json").json()["components"]["schemas"]
-
-    def same(value: object, schema: dict[str, object]) -> None:
-        if reference := schema.get("$ref"):
-            schema = schemas[str(reference).rpartition("/")[2]]
-            assert set(value) == set(schema["properties"])  # type: ignore[call-overload]
-            for name, inner in schema["properties"].items():  # type: ignore[attr-defined]
-                same(value[name], inner)  # type: ignore[index]
-        elif schema.get("type") == "array" and "items" in schema:
-            for one in value:  # type: ignore[attr-defined]
-                same(one, schema["items"])  # type: ignore[arg-type]
-
-    def of(name: str) -> dict[str, object]:
-        return {"$ref": f"#/components/schemas/{name}"}
-
-    same(client.get("/search", params={"q": QUESTION, "explain": True}).json(), of("Results"))
-    same(client.get("/status").json(), of("Status"))
-    same(client.get(f"/articles/{sushi}?around=0-5").json(), of("FullArticle"))
-    same(client.get(f"/articles/{sushi}/versions").json(), of("Versions"))
-    same(client.post("/articles", json=SUSHI).json(), of("AddReport"))
-    same(client.get("/nope").json(), of("ErrorResponse"))
-
-
 def test_the_docs_page_fetches_nothing(client: httpx.Client) -> None:
     page = client.get("/docs")
     assert page.headers["content-type"] == "text/html; charset=utf-8"

@@ -71,7 +71,7 @@ TITLES = {
     "fetch": "Read an article",
     "search_news": "Find passages that answer",
     "similar": "Find articles like one",
-    "timeline": "Tell a story day by day",
+    "timeline": "Tell what happened day by day",
     "verify_quote": "Check a quote",
 }
 ACCEPT = {"Accept": "application/json, text/event-stream", "Content-Type": "application/json"}
@@ -246,6 +246,8 @@ def test_errors_say_what_to_do(address: str):
             )
             unknown = await refused(client, "search", query="grain", since="2024")
             assert unknown == "there is no argument since; known: query"
+            tool = await refused(client, "drop\x1b[2J\u202etable", query="grain")
+            assert tool == f"there is no tool drop\ufffdtable; known: {', '.join(TITLES)}"
             assert "query\n  Field required" in await refused(client, "search")
             with pytest.raises(MCPError, match="there is no article nope"):
                 await client.read_resource("article://nope")

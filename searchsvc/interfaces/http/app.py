@@ -18,7 +18,7 @@ from searchsvc.interfaces.http.hidden_paths import HiddenPaths
 from searchsvc.interfaces.http.hostnames import hostnames_of
 from searchsvc.interfaces.http.metrics import Metrics, MetricsMiddleware, add_metrics_route
 from searchsvc.interfaces.http.middleware import LIMITS, MAX_SEARCHES, Guard, Limits, Slots
-from searchsvc.interfaces.http.responses import add_error_handlers
+from searchsvc.interfaces.http.responses import Json, add_error_handlers
 from searchsvc.interfaces.http.routes.articles import add_article_routes
 from searchsvc.interfaces.http.routes.chat_tools import add_chat_tool_routes
 from searchsvc.interfaces.http.routes.index import add_index_routes
@@ -76,6 +76,7 @@ def create_app(
         version=__version__,
         description=DESCRIPTION,
         lifespan=lifespan,
+        default_response_class=Json,
         docs_url=None,  # FastAPI's own pages load scripts from elsewhere
         redoc_url=None,
         redirect_slashes=False,

@@ -1,6 +1,6 @@
-"""A body: how much of a request is read, how long that may take, and how much JSON it may hold.
+"""Request bodies: how many bytes are read, how long that may take, and how much JSON they may hold.
 
-    body ── size ── a turn, where it is large ── time ── depth and number of values ──► bytes that can be parsed
+    body ── size ── a slot, where it is large ── time ── depth and number of values ──► bytes that can be parsed
       └───────┴─────────────────┴─────────────────┴──────────────┴──► BodyRefused
 
 Parsing and validating cost a hundred times a body's bytes in time and memory where these are many small values, and
@@ -20,7 +20,7 @@ from starlette.types import Message, Receive
 KIB, MIB = 1024, 1024 * 1024
 SMALL = 64 * KIB  # bytes that anyone may send at any time: uvicorn holds as many before they are asked for
 MAX_DEPTH = 32  # arrays and objects within each other; articles and questions need two, MCP about eight
-MAX_DRAINED = 64 * MIB  # bytes of a refused body that are read all the same, so that whoever sends it hears why
+MAX_DRAINED = 64 * MIB  # bytes of a refused body that are read all the same, so that the client gets the refusal
 DRAIN_SECONDS, DRAIN_PAUSE = 10.0, 1.0  # seconds for that, and seconds in which nothing comes that end it
 BRACKETS = b"[]{}"
 NO_BRACKETS = bytes(set(range(256)) - set(BRACKETS))
@@ -53,7 +53,7 @@ class BodyRefused(Exception):
 
 
 class ClientGone(Exception):
-    """Whoever sent a body has hung up."""
+    """The client has closed the connection."""
 
 
 def body_limit(path: str) -> BodyLimit:
@@ -64,62 +64,62 @@ def body_limit(path: str) -> BodyLimit:
 class Bodies:
     """Reads the bodies of requests.
 
-    A small one is read at once. A larger one takes one of `turns`, before it is read and until its request is answered:
+    A small one is read at once. A larger one takes one of `slots`, before it is read and until its request is answered:
     of however many are sent at the same time, only as many are held. Within each `seconds` there must come `rate` bytes
     a second of a body, or the rest of it.
     """
 
-    def __init__(self, turns: Callable[[], AsyncIterator[None]], *, seconds: float, rate: int) -> None:
-        self._turn = asynccontextmanager(turns)
+    def __init__(self, slots: Callable[[], AsyncIterator[None]], *, seconds: float, rate: int) -> None:
+        self._slot = asynccontextmanager(slots)
         self._seconds = seconds
         self._rate = rate
 
     @asynccontextmanager
-    async def read(self, headers: Headers, receive: Receive, bound: BodyLimit) -> AsyncIterator[bytes]:
-        """Hold a whole body that can be parsed; raises BodyRefused, or ClientGone where its sender has gone."""
-        async with AsyncExitStack() as turn:
-            body = await self._read(headers, receive, bound, turn)
+    async def read(self, headers: Headers, receive: Receive, limit: BodyLimit) -> AsyncIterator[bytes]:
+        """Hold a whole body that can be parsed; raises BodyRefused, or ClientGone."""
+        async with AsyncExitStack() as slot:
+            body = await self._read(headers, receive, limit, slot)
             if len(body) > SMALL:
-                await asyncio.to_thread(must_be_simple, body, bound.values)
+                await asyncio.to_thread(must_be_simple, body, limit.values)
             else:
-                must_be_simple(body, bound.values)
+                must_be_simple(body, limit.values)
             yield body
 
-    async def _read(self, headers: Headers, receive: Receive, bound: BodyLimit, turn: AsyncExitStack) -> bytes:
-        said = headers.get("content-length", "")
-        stated = int(said) if said.isdecimal() else 0
-        asks_first = "expect" in headers  # nothing has been sent yet, and nothing will be
+    async def _read(self, headers: Headers, receive: Receive, limit: BodyLimit, slot: AsyncExitStack) -> bytes:
+        length = headers.get("content-length", "")
+        stated = int(length) if length.isdecimal() else 0
+        is_waiting = "expect" in headers  # the client sends nothing before it is told to go on
         parts: list[bytes] = []
-        size, more, has_turn = 0, True, False
-        looked_at, looked_size = time.monotonic(), 0
+        size, more, has_slot = 0, True, False
+        checked_at, checked_size = time.monotonic(), 0
         while more:
-            if max(size, stated) > bound.size:
+            if max(size, stated) > limit.size:
                 parts.clear()
-                await _drain(receive, asks_first)
-                raise _too_large(bound)
-            if max(size, stated) > SMALL and not has_turn:
+                await _drain(receive, is_waiting)
+                raise _too_large(limit)
+            if max(size, stated) > SMALL and not has_slot:
                 try:
-                    await turn.enter_async_context(self._turn())
+                    await slot.enter_async_context(self._slot())
                 except HTTPException as full:
                     parts.clear()
-                    await _drain(receive, asks_first)
+                    await _drain(receive, is_waiting)
                     raise BodyRefused(full.status_code, "too_many", full.detail, "send it again in a moment") from full
-                has_turn = True
+                has_slot = True
             now = time.monotonic()
-            if size - looked_size >= self._rate * self._seconds:
-                looked_at, looked_size = now, size
+            if size - checked_size >= self._rate * self._seconds:
+                checked_at, checked_size = now, size
             try:
-                async with asyncio.timeout(looked_at + self._seconds - now):
+                async with asyncio.timeout(checked_at + self._seconds - now):
                     message = await receive()
             except TimeoutError as late:
                 raise BodyRefused(408, "too_slow", "the body did not come in time", "send it faster, or less") from late
             part = _part(message)
-            asks_first = False
+            is_waiting = False
             parts.append(part)
             size += len(part)
             more = message.get("more_body", False)
-        if size > bound.size:
-            raise _too_large(bound)
+        if size > limit.size:
+            raise _too_large(limit)
         return b"".join(parts)
 
 
@@ -142,17 +142,17 @@ def must_be_simple(body: bytes, values: int, depth: int = MAX_DEPTH) -> None:
         raise _too_many(values)
 
 
-def _too_large(bound: BodyLimit) -> BodyRefused:
-    size = f"{bound.size // MIB} MiB" if bound.size >= MIB else f"{bound.size // KIB} KiB"
-    return BodyRefused(413, "too_large", f"the body is larger than {size}", _smaller(bound))
+def _too_large(limit: BodyLimit) -> BodyRefused:
+    size = f"{limit.size // MIB} MiB" if limit.size >= MIB else f"{limit.size // KIB} KiB"
+    return BodyRefused(413, "too_large", f"the body is larger than {size}", _smaller(limit))
 
 
 def _too_many(values: int) -> BodyRefused:
     return BodyRefused(413, "too_large", f"the body holds more than {values:,} values", "send less at once")
 
 
-def _smaller(bound: BodyLimit) -> str:
-    return "send several smaller lists" if bound.size >= MIB else "ask a shorter question"
+def _smaller(limit: BodyLimit) -> str:
+    return "send several smaller lists" if limit.size >= MIB else "ask a shorter question"
 
 
 def _part(message: Message) -> bytes:
@@ -161,9 +161,9 @@ def _part(message: Message) -> bytes:
     return bytes(message.get("body", b""))
 
 
-async def _drain(receive: Receive, asks_first: bool) -> None:
-    """Read what comes of a body and let it go, as long as it comes."""
-    if asks_first:
+async def _drain(receive: Receive, is_waiting: bool) -> None:
+    """Read and ignore what comes of a body, as long as it comes."""
+    if is_waiting:
         return
     taken, more = 0, True
     with suppress(TimeoutError):

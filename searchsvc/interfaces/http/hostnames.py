@@ -1,7 +1,7 @@
-"""A hostname: the names by which the server may be called, so that no other page's name leads a browser to it.
+"""Hostnames: the names by which the server may be called, so that no other page's name leads a browser to it.
 
 Without this, a web page could have its own name resolve to this server's address and read the index through the
-browser of whoever opens it (DNS rebinding). An address written in figures cannot be made to lead elsewhere.
+browser of whoever opens it (DNS rebinding). A numeric address cannot be made to lead elsewhere.
 """
 
 import ipaddress
@@ -15,7 +15,7 @@ LOCAL = frozenset({"127.0.0.1", "localhost", "[::1]"})
 
 @dataclass(frozen=True, slots=True)
 class Hostnames:
-    """Names in lower case, IPv6 addresses in brackets; with `addresses`, any address in figures is one too."""
+    """Names in lower case, IPv6 addresses in brackets; with `addresses`, any numeric address is one too."""
 
     names: frozenset[str]
     addresses: bool
@@ -24,14 +24,14 @@ class Hostnames:
         return name in self.names or (self.addresses and _address(name) is not None)
 
 
-def hostnames_of(host: str, given: Iterable[str] = ()) -> Hostnames:
-    """Return the names by which a server bound to `host` may be called, those that a person has given among them.
+def hostnames_of(host: str, more: Iterable[str] = ()) -> Hostnames:
+    """Return the names by which a server bound to `host` may be called, `more` among them.
 
     Bound to a loopback address it is called by local names; bound to any other also by this machine's own name, and by
     addresses: which ones lead here, a machine behind a router or in a container does not know.
     """
     bare = host.strip("[]").lower()
-    names = LOCAL | {f"[{bare}]" if ":" in bare else bare, *given}
+    names = LOCAL | {f"[{bare}]" if ":" in bare else bare, *more}
     if is_local(host):
         return Hostnames(names, addresses=False)
     own = socket.gethostname().lower()

@@ -1,6 +1,6 @@
 """Metrics: what `GET /metrics` tells Prometheus of the index, and of what this process has served.
 
-No label holds a text of an article, a question, an address or a path: kinds of parts, routes and status codes alone.
+No label holds text of an article, a question, an address or a path: kinds of parts, routes and status codes alone.
 """
 
 import time
@@ -30,8 +30,8 @@ class Metrics:
 
     def __init__(self, library: Library, jobs: Jobs) -> None:
         self.registry = CollectorRegistry()
-        self.registry.register(_OfIndex(library))
-        self.registry.register(_OfJobs(jobs))
+        self.registry.register(_IndexCollector(library))
+        self.registry.register(_JobsCollector(jobs))
         ProcessCollector(registry=self.registry)
         self.requests = Counter(
             "searchsvc_requests",
@@ -71,14 +71,14 @@ class MetricsMiddleware:
         try:
             await self._app(scope, receive, send_noting_status)
         finally:
-            route = getattr(scope.get("route"), "path", "none")  # as it is declared, never as it was asked for
+            route = getattr(scope.get("route"), "path", "none")  # as it is declared, never as it was requested
             method = scope["method"] if scope["method"] in METHODS else "other"
             self._metrics.requests.labels(method, route, str(status)).inc()
             self._metrics.seconds.labels(route).observe(time.perf_counter() - began)
 
 
-class _OfIndex(Collector):
-    """What is in the index, and what is failing; where it cannot be read, that alone."""
+class _IndexCollector(Collector):
+    """What is in the index, and what is failing; where it cannot be read, only that."""
 
     def __init__(self, library: Library) -> None:
         self._library = library
@@ -110,8 +110,8 @@ class _OfIndex(Collector):
         yield failures
 
 
-class _OfJobs(Collector):
-    """What this process has in work."""
+class _JobsCollector(Collector):
+    """The jobs of this process."""
 
     def __init__(self, jobs: Jobs) -> None:
         self._jobs = jobs

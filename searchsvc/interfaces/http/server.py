@@ -1,4 +1,4 @@
-"""The server: the HTTP API on a port, answered by one process or several, and the index kept in step beside them."""
+"""The server: the HTTP API on a port, answered by one process or several, and the sync of the index beside them."""
 
 import asyncio
 import logging
@@ -31,14 +31,22 @@ from searchsvc.settings import Settings
 
 log = logging.getLogger("searchsvc")
 
-HUNG = 60.0  # seconds without an answer: a process that loads the model on a busy machine is not dead
-SENT_AHEAD = 128 * 1024  # bytes of an answer that the system takes before its client does; Linux doubles this
+HANG_SECONDS = 60.0  # without an answer: a process that loads the model on a busy machine is not dead
+SEND_BUFFER = 128 * 1024  # bytes of an answer that the system takes before its client does; Linux doubles this
 
 LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"plain": {"format": "%(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "stream": "ext://sys.stderr", "formatter": "plain"}},
+    "filters": {"uncancelled": {"()": "searchsvc.interfaces.http.server.Uncancelled"}},
+    "handlers": {
+        "stderr": {
+            "class": "logging.StreamHandler",
+            "stream": "ext://sys.stderr",
+            "formatter": "plain",
+            "filters": ["uncancelled"],
+        }
+    },
     "loggers": {
         "searchsvc": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
         "uvicorn": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
@@ -46,10 +54,18 @@ LOGGING: dict[str, Any] = {
 }
 
 
+class Uncancelled(logging.Filter):
+    """Leaves out the tracebacks of requests that a stopping server cancels; uvicorn says how many these are."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Say whether a record is no cancellation."""
+        return record.exc_info is None or not isinstance(record.exc_info[1], asyncio.CancelledError)
+
+
 def serve(library: Library, limits: Limits = LIMITS) -> None:
     """Serve a library over HTTP until interrupted; port 0 takes a free one. Exits with 1 when it cannot listen.
 
-    `limits` are those of each process; of several processes, only connections heed what differs from `LIMITS`.
+    `limits` are those of each process; of several processes, only connections use limits that differ from `LIMITS`.
     """
     settings = library.settings
     several = settings.workers > 1
@@ -64,15 +80,15 @@ def serve(library: Library, limits: Limits = LIMITS) -> None:
         server_header=False,
         timeout_keep_alive=limits.idle_seconds,
         timeout_graceful_shutdown=10,
-        timeout_worker_healthcheck=round(HUNG),
+        timeout_worker_healthcheck=round(HANG_SECONDS),
     )
     sources = shlex.split(settings.watch)
-    missing = [one for one in sources if isinstance(source(one), Path) and not os.path.lexists(source(one))]
+    missing = [name for name in sources if isinstance(source(name), Path) and not os.path.lexists(source(name))]
     if missing:
         raise BadInput(f"there is no {', '.join(missing)}", "name files, folders and feeds that are there")
     listener, address = _listen(settings.host, settings.port)
-    if (said := warning(settings, address)) is not None:
-        log.warning("%s", said)
+    if (message := warning(settings, address)) is not None:
+        log.warning("%s", message)
     # uvicorn raises the signal that ended it once more, which must not keep what is beside the server from ending.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
@@ -88,28 +104,28 @@ def serve(library: Library, limits: Limits = LIMITS) -> None:
             workers = Workers(library, config, [listener])
             workers.run()
             if workers.failed:
-                log.error("searchsvc: its processes cannot be started; what they said above may say why")
+                log.error("searchsvc: its processes cannot be started; their messages above may say why")
                 raise SystemExit(1)
         else:
             Server(config).run([listener])
 
 
 class Workers(Multiprocess):
-    """Several processes; one that ends or hangs is replaced and that is said, and one that keeps ending ever later.
+    """Several processes; one that ends or hangs is replaced and that is logged, one that keeps ending ever later.
 
-    uvicorn's own way to look at them waits for their answers: whoever ends meanwhile, or is told to, is not noticed.
+    uvicorn's own check waits for their answers: a process that ends meanwhile, or a signal to stop, is not noticed.
     """
 
     def __init__(self, library: Library, config: uvicorn.Config, sockets: list[socket.socket]) -> None:
         super().__init__(config, sockets)
         self.failed = False  # whether they cannot be started at all
         self._library = library
-        self._asked: dict[int | None, float] = {}  # when those were asked that have not answered yet, by process id
+        self._pinged: dict[int | None, float] = {}  # when those were pinged that have not answered yet, by process id
         self._replace_at = self._steady_at = 0.0  # all three: `time.monotonic`
 
     def keep_subprocess_alive(self) -> None:
         """Replace what has ended, and what has not answered for too long; never waits."""
-        faults = {place: fault for place, one in enumerate(self.processes) if (fault := self._fault(one))}
+        faults = {place: fault for place, process in enumerate(self.processes) if (fault := self._fault(process))}
         now = time.monotonic()
         if not faults and now > self._steady_at:
             self._library.health.well("workers")
@@ -119,31 +135,31 @@ class Workers(Multiprocess):
             old = self.processes[place]
             old.kill()
             old.join()
-            self._asked.pop(old.pid, None)
+            self._pinged.pop(old.pid, None)
             if old.exitcode == STARTUP_FAILURE:
                 self.failed = True
                 self.should_exit.set()
                 return
             self.processes[place] = Process(self.config, self.sockets)
             self.processes[place].start()
-        said = f"{', '.join(faults.values())}; replaced"
-        self._replace_at = time.monotonic() + self._library.health.failed("workers", said)
+        message = f"{', '.join(faults.values())}; replaced"
+        self._replace_at = time.monotonic() + self._library.health.failed("workers", message)
         self._steady_at = self._replace_at + STEADY
 
     def _fault(self, process: Process) -> str:
         """Return what is wrong with a process, or nothing."""
         if process.exitcode is not None:
             return f"process {process.pid} {ending(process.exitcode)}"
-        asked, now = self._asked.get(process.pid), time.monotonic()
+        pinged, now = self._pinged.get(process.pid), time.monotonic()
         with suppress(OSError, EOFError):  # it is about to end
-            if asked is None:
+            if pinged is None:
                 process.parent_conn.send(b"ping")
-                self._asked[process.pid] = now
+                self._pinged[process.pid] = now
             elif process.parent_conn.poll():
                 process.parent_conn.recv()
-                del self._asked[process.pid]
-            elif now - asked > HUNG:
-                return f"process {process.pid} did not answer for {HUNG:g} seconds"
+                del self._pinged[process.pid]
+            elif now - pinged > HANG_SECONDS:
+                return f"process {process.pid} did not answer for {HANG_SECONDS:g} seconds"
         return ""
 
 
@@ -191,5 +207,5 @@ def _listen(host: str, port: int) -> tuple[socket.socket, str]:
     # acknowledgement of its own headers. Accepted connections inherit it.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     # Else the system holds megabytes for each client that is slow, and `connections` does not see that it takes any.
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SENT_AHEAD)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
     return listener, f"http://{named}:{listener.getsockname()[1]}"

@@ -38,7 +38,7 @@ TITLES = {
     "fetch": "Read an article",
     "search_news": "Find passages that answer",
     "similar": "Find articles like one",
-    "timeline": "Tell a story day by day",
+    "timeline": "Tell what happened day by day",
     "verify_quote": "Check a quote",
 }
 # Named in the singular, as in the HTTP API and in the operators of a question.

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from searchsvc import schemas
 from searchsvc.interfaces.http.middleware import MAX_WRITERS, Slots
 from searchsvc.interfaces.http.requests import AROUND, Ident, NewArticle, NewArticles, Only, window
-from searchsvc.interfaces.http.responses import Json, document_errors, fresh
+from searchsvc.interfaces.http.responses import document_errors, fresh
 from searchsvc.interfaces.serialize import serialize_report
 from searchsvc.library import Library
 from searchsvc.query import MAX_HITS
@@ -29,7 +29,6 @@ def add_article_routes(app: FastAPI, library: Library, search_slot: Dependency) 
         "/articles/{id}",
         operation_id="get_article",
         response_model=schemas.FullArticle,
-        response_class=Json,
         responses=document_errors(404, 422, 503),
         dependencies=[Depends(Only("around"))],
         tags=["articles"],
@@ -54,7 +53,6 @@ def add_article_routes(app: FastAPI, library: Library, search_slot: Dependency) 
         "/articles/{id}/similar",
         operation_id="similar_articles",
         response_model=schemas.SimilarArticles,
-        response_class=Json,
         responses=document_errors(404, 422, 429, 503),
         dependencies=[Depends(Only("limit")), search_slot],
         tags=["search"],
@@ -69,7 +67,6 @@ def add_article_routes(app: FastAPI, library: Library, search_slot: Dependency) 
         "/articles/{id}/versions",
         operation_id="article_versions",
         response_model=schemas.Versions,
-        response_class=Json,
         responses=document_errors(404, 422, 503),
         dependencies=[Depends(Only())],
         tags=["articles"],
@@ -82,7 +79,6 @@ def add_article_routes(app: FastAPI, library: Library, search_slot: Dependency) 
         "/articles",
         operation_id="add_articles",
         response_model=schemas.AddReport,
-        response_class=Json,
         responses=document_errors(413, 422, 429, 503),
         dependencies=[Depends(Only()), writer_slot],
         tags=["articles"],

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from searchsvc import schemas
 from searchsvc.interfaces.http.function_tools import functions
 from searchsvc.interfaces.http.requests import Only, WebSearchRequest
-from searchsvc.interfaces.http.responses import Json, document_errors, fresh
+from searchsvc.interfaces.http.responses import document_errors, fresh
 from searchsvc.library import Library
 from searchsvc.query import MAX_HITS
 from searchsvc.search.results import Results
@@ -71,7 +71,6 @@ def add_chat_tool_routes(app: FastAPI, library: Library, slot: Dependency) -> No
         "/websearch",
         operation_id="websearch",
         response_model=list[schemas.WebResult],
-        response_class=Json,
         responses=document_errors(413, 422, 429, 503),
         dependencies=[Depends(Only()), slot],
         tags=["chat"],
@@ -87,7 +86,6 @@ def add_chat_tool_routes(app: FastAPI, library: Library, slot: Dependency) -> No
         "/tools/openai.json",
         operation_id="openai_tools",
         response_model=list[schemas.FunctionTool],
-        response_class=Json,
         responses=document_errors(422),
         dependencies=[Depends(Only())],
         tags=["chat"],

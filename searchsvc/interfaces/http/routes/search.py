@@ -21,11 +21,9 @@ def add_search_routes(app: FastAPI, library: Library, slot: Dependency) -> None:
     """Add the routes that answer a question; `slot` bounds how many searches run at once."""
     search_documented: dict[str, Any] = {
         "response_model": schemas.Results | list[schemas.AnthropicResult],
-        "response_class": Json,
         "responses": document_errors(422, 429, 503),
         "tags": ["search"],
     }
-    documented: dict[str, Any] = {"response_class": Json, "tags": ["search"]}
     quote_slot = Depends(Slots(MAX_QUOTE_CHECKS, "checks of quotes"), scope="function")
 
     @app.get(
@@ -49,7 +47,7 @@ def add_search_routes(app: FastAPI, library: Library, slot: Dependency) -> None:
         response_model=schemas.Timeline,
         responses=document_errors(422, 429, 503),
         dependencies=[Depends(Only(*TimelineRequest.model_fields)), slot],
-        **documented,
+        tags=["search"],
     )
     def timeline(parameters: Annotated[TimelineRequest, Query()]) -> Response:
         """Answer a question day by day, oldest first: the best hit of each day."""
@@ -64,7 +62,7 @@ def add_search_routes(app: FastAPI, library: Library, slot: Dependency) -> None:
             **document_errors(422, 429, 503),
         },
         dependencies=[Depends(Only(*BriefRequest.model_fields)), slot],
-        **documented,
+        tags=["search"],
     )
     def brief(parameters: Annotated[BriefRequest, Query()]) -> Response:
         """Answer a question in sentences that are all quoted, each with its citation, by day; Markdown unless asked."""
@@ -79,7 +77,7 @@ def add_search_routes(app: FastAPI, library: Library, slot: Dependency) -> None:
         response_model=schemas.QuoteCheck,
         responses=document_errors(404, 422, 429, 503),
         dependencies=[Depends(Only("quote", "id")), quote_slot],
-        **documented,
+        tags=["search"],
     )
     def verify_quote(
         quote: Annotated[
