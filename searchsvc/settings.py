@@ -156,4 +156,4 @@ class Settings:
 
 def kind_of(setting: "Field[Any]") -> Any:
     """Return what the text of a setting is made into."""
-    return Path if setting.default is None else type(setting.default)
+    return Path if setting.default is None or isinstance(setting.default, Path) else type(setting.default)

@@ -118,7 +118,7 @@ def functions() -> dict[str, Callable[[str], object]]:
         "escaped": lambda text: quoting.escaped(text, 10**9),
         "link": lambda text: quoting.link(f"https://a.example/{text}"),
         "folded": quotes.folded,
-        "places": quotes.places,
+        "places": quotes.normalized_positions,
         "quote": lambda text: quotes.check("The minister said on a Monday that it was so", [_entry(text)]),
         "quote of it": lambda text: quotes.check(f"it{text[3:900]}word", [_entry(text)]),
         "quote of it, nearly": lambda text: quotes.check(f"a {text[3:400]}b{text[500:900]} word", [_entry(text)]),
