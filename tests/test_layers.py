@@ -68,7 +68,7 @@ DOORS = {
     "pydantic": {"connectors/langchain", "interfaces/http/requests", "interfaces/mcp/tools"},
     "rapidfuzz": {"search/quotes"},
     "rensa": {"text/near_duplicates"},
-    "rich": {"interfaces/cli/terminal", "interfaces/cli/evaluation"},
+    "rich": {f"interfaces/cli/{name}" for name in ("print_evaluation", "print_index", "print_results", "screen")},
     "scipy": {"evaluation/__init__", "evaluation/comparison", "evaluation/measures"},
     "semantic_text_splitter": {"text/passages"},
     "sentence_transformers": {"models/sentence_transformer"},
