@@ -61,7 +61,7 @@ def test_the_table_of_settings_is_the_settings():
     page = PAGES["docs/operating.md"]
     rows = re.findall(r"^\| `(SEARCHSVC_\w+)` \| (?:`([^`]*)`)? ?\| (.*) \|$", page, re.MULTILINE)
     declared = [
-        (PREFIX + one.name.upper(), "" if one.default in ("", Path()) else str(one.default), one.metadata["help"])
+        (PREFIX + one.name.upper(), "" if one.default in ("", None) else str(one.default), one.metadata["help"])
         for one in fields(Settings)
     ]
     assert rows == declared
