@@ -39,7 +39,6 @@ DOORS = {
         *HTTP_ROUTES,
     },
     "httptools": {"interfaces/http/connections"},
-    "feedparser": {"readers/feed_xml"},
     "filelock": {"catalogue/lock", "models/runtime"},
     "httpcore": {"ingest/fetching/connections"},
     "httpx": {
@@ -75,7 +74,7 @@ DOORS = {
     "sentencex": {"text/passages"},
     "slack_bolt": {"connectors/slack"},
     "slack_sdk": {"connectors/slack"},
-    "sqlite3": {"catalogue/backup", "catalogue/database", "catalogue/validation"},
+    "sqlite3": {"catalogue/backup", "catalogue/connection", "catalogue/validation"},
     "starlette": {
         "interfaces/http/app",
         "interfaces/http/bodies",

@@ -256,7 +256,7 @@ def serialize_problem(problem: Problem) -> schemas.Problem:
 
 def serialize_job(job: Job) -> schemas.Job:
     """Return how a job stands."""
-    outcome: Any = json.loads(job.said) if job.said else {}
+    outcome: Any = json.loads(job.result) if job.result else {}
     failed = "error" in outcome
     return {
         "id": job.id,

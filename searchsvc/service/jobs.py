@@ -79,12 +79,12 @@ class Jobs:
         own = self._ended.get(ident) or self._unrecorded.get(ident)
         if own is not None:
             return own
-        job = self._library.catalogue.job(ident)
+        job = self._library.catalogue.jobs.get(ident)
         if job is not None and self._is_abandoned(job):
             # It may have ended, and its process after it, since it was looked up.
-            job = self._library.catalogue.job(ident)
+            job = self._library.catalogue.jobs.get(ident)
             if job is not None and job.ended is None:
-                job = self._ended[ident] = replace(job, ended=datetime.now(UTC), said=_failure(ABANDONED))
+                job = self._ended[ident] = replace(job, ended=datetime.now(UTC), result=_failure(ABANDONED))
                 with suppress(RuntimeError):  # no room for another thread: it is done when a server starts
                     threading.Thread(target=self.end_abandoned, name="jobs", daemon=True).start()
         if job is None:
@@ -99,7 +99,7 @@ class Jobs:
         """Record that jobs whose process is gone have failed; tries until that succeeds."""
         while self._library.exists:
             try:
-                for job in filter(self._is_abandoned, self._library.catalogue.unended_jobs()):
+                for job in filter(self._is_abandoned, self._library.catalogue.jobs.unended()):
                     self._end(job, _failure(ABANDONED))
             except Exception as fault:  # noqa: BLE001  nothing may end this before it is done
                 time.sleep(self._library.health.failed("jobs", fault))
@@ -151,7 +151,7 @@ class Jobs:
                 return
 
     def _ended_with(self, job: Job, result: str) -> Job:
-        ended = replace(job, ended=datetime.now(UTC), said=result)
+        ended = replace(job, ended=datetime.now(UTC), result=result)
         return self._ended.setdefault(job.id, ended)
 
     def _is_abandoned(self, job: Job) -> bool:
@@ -166,7 +166,7 @@ class Jobs:
 
     def _record(self, job: Job) -> None:
         with self._library.catalogue.writing() as writer:
-            writer.set_job(job)
+            writer.jobs.put(job)
 
 
 class WatchProcess:

@@ -40,7 +40,7 @@ import tantivy
 
 from searchsvc import library, models
 from searchsvc.catalogue import backup as copies
-from searchsvc.catalogue import database as db
+from searchsvc.catalogue import connection as db
 from searchsvc.engines.local import dense, lexical
 from searchsvc.engines.local import manifest as ledger
 from searchsvc.errors import SearchsvcError
