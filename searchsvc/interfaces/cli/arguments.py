@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import NoReturn
 
 from searchsvc.errors import BadInput
-from searchsvc.interfaces.version import version
 from searchsvc.query import OPTIONS, FilterOptions, Option, QueryOptions
 from searchsvc.settings import Settings, kind_of
 
@@ -37,7 +36,9 @@ class Version(argparse.Action):
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
         """Say it, and end."""
-        sys.stdout.write(f"searchsvc {version()}\n")
+        from searchsvc import __version__
+
+        sys.stdout.write(f"searchsvc {__version__}\n")
         parser.exit()
 
 

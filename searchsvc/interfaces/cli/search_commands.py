@@ -12,7 +12,7 @@ from searchsvc.query import OPTIONS, Query
 def search(call: Call) -> int:
     """Answer a question with hits."""
     from searchsvc.interfaces.cli.print_results import print_results
-    from searchsvc.interfaces.serialize import serialize_results
+    from searchsvc.search.serialize import serialize_results
 
     query = _query(call)
     exit_code = _ensure_index(call, query)
@@ -26,8 +26,8 @@ def search(call: Call) -> int:
 
 def brief(call: Call) -> int:
     """Answer a question in quotations."""
-    from searchsvc.interfaces.serialize import serialize_brief
     from searchsvc.search.brief import brief_markdown
+    from searchsvc.search.serialize import serialize_brief
 
     query = _query(call)
     exit_code = _ensure_index(call, query)
