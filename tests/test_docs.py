@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -14,6 +15,7 @@ import pytest
 import yaml
 
 import searchsvc
+from searchsvc import Library
 from searchsvc.interfaces.cli.arguments import parser
 from searchsvc.readers import READERS
 from searchsvc.settings import PREFIX, Settings
@@ -61,7 +63,7 @@ def test_the_table_of_settings_is_the_settings():
     page = PAGES["docs/operating.md"]
     rows = re.findall(r"^\| `(SEARCHSVC_\w+)` \| (?:`([^`]*)`)? ?\| (.*) \|$", page, re.MULTILINE)
     declared = [
-        (PREFIX + one.name.upper(), "" if one.default in ("", Path()) else str(one.default), one.metadata["help"])
+        (PREFIX + one.name.upper(), "" if one.default in ("", None) else str(one.default), one.metadata["help"])
         for one in fields(Settings)
     ]
     assert rows == declared
@@ -103,6 +105,21 @@ def test_the_example_is_what_the_program_prints(tmp_path):
 @pytest.mark.parametrize("block", blocks("python"))
 def test_every_python_block_compiles(block):
     compile(block, "block", "exec")
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/python.md"])
+def test_the_python_of_a_page_runs(name, tmp_path, serving):
+    shutil.copytree(ROOT / "seeds", tmp_path / "news")
+    library = Library(tmp_path / "index")
+    library.index([tmp_path / "news"])
+    examples = "\n".join(re.findall(r"^```python\n(.*?)^```", PAGES[name], re.M | re.S))
+    with serving(library) as client:
+        server = str(client.base_url).rstrip("/")
+        examples = examples.replace("http://127.0.0.1:8000", server).replace("https://example.org", server)
+        typed = [sys.executable, "-c", examples]
+        done = subprocess.run(typed, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Russia is likely seeking ammunition" in done.stdout
 
 
 @pytest.mark.parametrize("block", [*blocks("json"), *blocks("yaml")])

@@ -1,10 +1,10 @@
-"""Following: an index is brought in step with files and feeds, and kept so.
+"""Keeps an index in sync with files, folders and feeds.
 
-watching ── what changed ──┐
-                           ├──► library.index ──► report       a failure: on record, and again after a pause
-a feed's time has come ────┘
+watch ── changed paths ──┐
+                         ├──► library.index ──► report       a failure: on record, and tried again after a pause
+a feed's time has come ──┘
 
-The files and each feed are a part of their own: whatever one of them meets, it is tried again, and the others go on.
+The files and each feed run apart: whatever one of them meets, it is tried again, and the others go on.
 """
 
 import threading
@@ -21,131 +21,130 @@ from searchsvc.library import Library
 from searchsvc.service.watch import Watcher
 from searchsvc.text.article import public_address
 
-LONGEST = 60.0  # seconds between two looks at the clock, so that one set back delays nothing for longer
-DAY = 86_400.0  # seconds: the longest pause after which a feed is asked again when what it says cannot be handled
+MAX_WAIT = 60.0  # seconds between two looks at the clock, so that one set back delays nothing for longer
+DAY = 86_400.0  # seconds: the longest pause after which a feed that cannot be handled is fetched again
 
-Told = Callable[[Report], None]
+OnReport = Callable[[Report], None]
 
 
-def follow(library: Library, sources: Sequence[Path | str], stop: threading.Event, told: Told) -> None:
-    """Keep an index in step with files, folders and feeds (URLs) until `stop` is set; `told` hears what each run did.
+def sync(library: Library, sources: Sequence[Path | str], stop: threading.Event, on_report: OnReport) -> None:
+    """Keep an index in sync with files, folders and feeds (URLs) until `stop` is set; each run's report is passed on.
 
-    What fails later than at the first look is reported to `library.health`, and tried again for ever. Raises
-    SearchsvcError where the first look finds what no waiting mends, and BrokenPipeError where nobody listens to `told`
-    any more.
+    What fails later than in the first scan is reported to `library.health`, and tried again for ever. Raises
+    SearchsvcError where the first scan finds what no waiting repairs, and BrokenPipeError where `on_report` does.
     """
     one_at_a_time = threading.Lock()
-    gone: list[BrokenPipeError] = []
+    broken: list[BrokenPipeError] = []
 
-    def tell(report: Report) -> None:
+    def report(done: Report) -> None:
         with one_at_a_time:
             try:
-                told(report)
+                on_report(done)
             except BrokenPipeError as fault:
-                gone.append(fault)
+                broken.append(fault)
                 stop.set()
 
-    _begin(library, stop)
-    for url in (one for one in sources if isinstance(one, str)):
-        feed = _Feed(library, url, f"feed {public_address(url)}", stop, tell)
-        threading.Thread(target=feed.follow, name=feed.name, daemon=True).start()
-    _Files(library, [one.resolve() for one in sources if isinstance(one, Path)], stop, tell).follow()
-    for fault in gone:
+    _create_index(library, stop)
+    for url in (source for source in sources if isinstance(source, str)):
+        feed = _FeedSync(library, url, f"feed {public_address(url)}", stop, report)
+        threading.Thread(target=feed.run, name=feed.name, daemon=True).start()
+    _FileSync(library, [source.resolve() for source in sources if isinstance(source, Path)], stop, report).run()
+    for fault in broken:
         raise fault
 
 
-def _begin(library: Library, stop: threading.Event) -> None:
-    """Make the index where there is none, when there is a turn and room on the disk."""
+def _create_index(library: Library, stop: threading.Event) -> None:
+    """Create the index where there is none, as soon as the lock is free and the disk has room."""
     while not stop.is_set():
         try:
             library.begin()
-        except (Busy, Unwritable) as hindrance:
-            stop.wait(library.health.failed("files", hindrance))
+        except (Busy, Unwritable) as fault:
+            stop.wait(library.health.failed("files", fault))
         else:
             return
 
 
 @dataclass(slots=True)
-class _Files:
-    """The files and folders; after whatever fails, everything is looked at again, with new watches."""
+class _FileSync:
+    """The files and folders; after whatever fails, everything is scanned again, with new watches."""
 
     library: Library
     roots: Sequence[Path]
     stop: threading.Event
-    tell: Told
-    begun: bool = False
+    report: OnReport
+    scanned: bool = False
 
-    def follow(self) -> None:
+    def run(self) -> None:
         while not self.stop.is_set():
             try:
-                self._follow()
-            except (Busy, Unwritable) as hindrance:
-                self.stop.wait(self.library.health.failed("files", hindrance))
+                self._watch()
+            except (Busy, Unwritable) as fault:
+                self.stop.wait(self.library.health.failed("files", fault))
             except SearchsvcError as fault:
-                if not self.begun:
+                if not self.scanned:
                     raise
                 self.stop.wait(self.library.health.failed("files", fault))
             except Exception as fault:  # noqa: BLE001  nobody knows what a library raises on another file
                 self.stop.wait(self.library.health.failed("files", fault))
 
-    def _follow(self) -> None:
+    def _watch(self) -> None:
         health = self.library.health
         watcher = Watcher(self.roots, rescan=self.library.settings.rescan_seconds)
-        unwatched: str | None = None
+        reported: str | None = None
         with closing(watcher.changes(self.stop)) as changes:
             for changed in changes:
-                self.tell(self.library.index(self.roots, only=changed))
-                self.begun = True
+                self.report(self.library.index(self.roots, only=changed))
+                self.scanned = True
                 health.well("files")
                 if watcher.fault is None:
                     health.well("watching")
-                elif watcher.fault != unwatched:
+                elif watcher.fault != reported:
                     health.failed("watching", watcher.fault, pause=self.library.settings.rescan_seconds)
-                unwatched = watcher.fault
+                reported = watcher.fault
 
 
 @dataclass(frozen=True, slots=True)
-class _Feed:
-    """A feed that is asked whenever its time has come, until `stop` is set."""
+class _FeedSync:
+    """A feed that is fetched whenever its time has come, until `stop` is set."""
 
     library: Library
     url: str
     name: str
     stop: threading.Event
-    tell: Told
+    report: OnReport
 
-    def follow(self) -> None:
-        # A server is not to be asked more often because of what cannot be handled here.
+    def run(self) -> None:
+        # What cannot be handled here is no reason to ask a server more often.
         interval = 60.0 * self.library.settings.feed_minutes
         while not self.stop.is_set():
             try:
                 self._step()
-            except (Busy, Unwritable) as hindrance:
-                self.stop.wait(self.library.health.failed(self.name, hindrance))
+            except (Busy, Unwritable) as fault:
+                self.stop.wait(self.library.health.failed(self.name, fault))
             except Exception as fault:  # noqa: BLE001  nobody knows what a library raises on another page
                 pause = self.library.health.failed(self.name, fault, first=interval, longest=max(interval, DAY))
-                self.stop.wait(min(pause, LONGEST))
+                self.stop.wait(min(pause, MAX_WAIT))
 
     def _step(self) -> None:
-        """Ask the feed where it is due, else wait for a while."""
+        """Fetch the feed where it is due, else wait for a while."""
         health = self.library.health
         state, wait = self._state()
         if wait <= 0 and not health.is_waiting(self.name):
             report = self.library.index([self.url])
             reasons = (problem.reason for problem in report.problems if problem.where == public_address(self.url))
-            self._report(*self._state(), next(reasons, "could not be read"))
-            self.tell(report)
+            self._record_health(*self._state(), next(reasons, "could not be read"))
+            self.report(report)
             return
         if wait > 0 and not (state.failures and health.is_waiting(self.name)):
-            self._report(state, wait, "could not be read when it was last asked")
-        self.stop.wait(min(wait, LONGEST) if wait > 0 else LONGEST)
+            self._record_health(state, wait, "could not be read when it was last asked")
+        self.stop.wait(min(wait, MAX_WAIT) if wait > 0 else MAX_WAIT)
 
     def _state(self) -> tuple[FeedState, float]:
         """Return what is on record of the feed, and the seconds until it is due."""
         state = self.library.catalogue.feeds.state(self.url)
         return state, (state.next_at - datetime.now(UTC)).total_seconds() if state.next_at else 0.0
 
-    def _report(self, state: FeedState, wait: float, reason: str) -> None:
+    def _record_health(self, state: FeedState, wait: float, reason: str) -> None:
         if state.failures:
             self.library.health.failed(self.name, reason, pause=max(wait, 0.0), failures=state.failures)
         else:

@@ -25,8 +25,8 @@ from searchsvc.errors import Busy, ModelMismatch
 from searchsvc.ingest.indexer import Report
 from searchsvc.interfaces.http.metrics import KINDS
 from searchsvc.library import Library
-from searchsvc.service.jobs import Following
-from searchsvc.service.sync import follow
+from searchsvc.service.jobs import WatchProcess
+from searchsvc.service.sync import sync
 from searchsvc.settings import Settings
 from searchsvc.text.article import RawArticle, public_address
 
@@ -199,7 +199,7 @@ def following(library: Library, *sources: Path | str) -> Iterator[list[Report]]:
 
     def run() -> None:
         try:
-            follow(library, sources, stop, told.append)
+            sync(library, sources, stop, told.append)
         except Exception as fault:  # noqa: BLE001  raised below
             met.append(fault)
 
@@ -324,7 +324,7 @@ def test_nobody_who_listens_ends_it(site: Site, library: Library) -> None:
         raise BrokenPipeError
 
     with pytest.raises(BrokenPipeError):
-        follow(allowed, [f"{site.url}/rss"], threading.Event(), hang_up)
+        sync(allowed, [f"{site.url}/rss"], threading.Event(), hang_up)
 
 
 def test_a_feed_is_named_without_what_may_be_a_password() -> None:
@@ -479,13 +479,13 @@ def test_a_watch_that_keeps_ending_is_started_again_and_said_by_other_processes(
     program.write_text(f"#!/bin/sh\necho x >> {tmp_path / 'starts'}\n[ -e {tmp_path / 'steady'} ] && cat\nexit 3\n")
     program.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(tmp_path / "nonesuch"))
-    with Following(library, [str(tmp_path)], steady=0.3):
+    with WatchProcess(library, [str(tmp_path)], steady=0.3):
         until(lambda: failing(library) == {"watch": (1, "no such file or directory")})
         until(lambda: failing(Library(library.settings)) == {"watch": (1, "no such file or directory")})
         monkeypatch.setattr(sys, "executable", str(program))
         until(lambda: failing(library)["watch"] == (2, "searchsvc watch ended with 3; the server's log may say more"))
         assert (tmp_path / "starts").read_text() == "x\n"  # and after ten seconds once more
-    with Following(Library(library.settings), [str(tmp_path)], steady=0.3) as again:
+    with WatchProcess(Library(library.settings), [str(tmp_path)], steady=0.3) as again:
         (tmp_path / "steady").touch()
         assert again
         until(lambda: (tmp_path / "starts").read_text().count("x") >= 2)

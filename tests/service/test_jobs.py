@@ -18,7 +18,7 @@ from searchsvc.catalogue import Job
 from searchsvc.errors import BadInput, Busy, NotFound, Unwritable
 from searchsvc.interfaces.serialize import serialize_job
 from searchsvc.library import Library
-from searchsvc.service.jobs import MOST_PROBLEMS, MOST_SAID, Jobs
+from searchsvc.service.jobs import MAX_OUTPUT, MAX_PROBLEMS, Jobs
 
 PATIENCE = 60.0  # seconds after which what should happen counts as not happening
 REPORT = {"files": 1, "problems": []}
@@ -138,7 +138,7 @@ def test_a_job_that_cannot_be_started_has_failed(jobs: Jobs, monkeypatch: pytest
         ("kill -9 $$", "indexing was ended by SIGKILL and said nothing; the server's log may say more"),
         ("echo '[1, 2]'", "indexing ended with 0 and said nothing; the server's log may say more"),
         ("printf '\\377'", "indexing ended with 0 and said nothing; the server's log may say more"),
-        (f"head -c {2 * MOST_SAID} /dev/zero", "indexing ended with 0 and said more than 16 MB"),
+        (f"head -c {2 * MAX_OUTPUT} /dev/zero", "indexing ended with 0 and said more than 16 MB"),
         ("""echo '{"problems": 7}'""", "indexing could not be done: an unexpected TypeError"),
     ],
 )
@@ -156,7 +156,7 @@ def test_of_very_many_problems_the_first_are_kept_and_the_others_counted(
     (tmp_path / "report").write_text(json.dumps({"files": 1, "problems": problems}))
     indexing(f"cat {tmp_path / 'report'}")
     report = ended(jobs, jobs.start().id)["report"]
-    assert report["problems"][:-1] == problems[:MOST_PROBLEMS]
+    assert report["problems"][:-1] == problems[:MAX_PROBLEMS]
     assert report["problems"][-1] == {
         "where": "elsewhere",
         "reason": "4,800 more problems; searchsvc index --json names all",
@@ -226,7 +226,7 @@ def test_a_job_of_a_process_that_was_killed_has_failed_even_while_that_cannot_be
 def test_a_job_of_a_process_that_runs_is_left_to_it(library: Library, jobs: Jobs) -> None:
     ident, other = left_by(library, killed=False)
     try:
-        jobs.end_left()
+        jobs.end_abandoned()
         assert serialize_job(jobs.job(ident))["state"] == "running"
     finally:
         other.communicate()
@@ -236,7 +236,7 @@ def test_a_job_of_a_process_that_runs_is_left_to_it(library: Library, jobs: Jobs
 def test_a_job_of_an_older_version_is_not_running(library: Library, jobs: Jobs) -> None:
     with library.catalogue.writing() as writer:
         writer.jobs.put(Job("old", datetime.now(UTC)))
-    jobs.end_left()
+    jobs.end_abandoned()
     assert [job.id for job in library.catalogue.jobs.unended()] == []
     assert serialize_job(jobs.job("old"))["state"] == "failed"
 

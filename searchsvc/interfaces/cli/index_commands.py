@@ -69,7 +69,7 @@ def watch(call: Call) -> int:
     """Index, then keep in step until stopped."""
     from searchsvc.interfaces.cli.print_index import print_run
     from searchsvc.interfaces.serialize import serialize_report
-    from searchsvc.service.sync import follow
+    from searchsvc.service.sync import sync
 
     sources = _sources(call)
     _prepare_to_index(call)
@@ -85,7 +85,7 @@ def watch(call: Call) -> int:
             print_run(call.messages, report)
 
     try:
-        follow(call.library, sources, threading.Event(), tell)
+        sync(call.library, sources, threading.Event(), tell)
     except KeyboardInterrupt:
         return DONE  # the way to stop it; what was committed is kept
     return DONE

@@ -63,7 +63,7 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         loading = threading.Thread(target=warmup.run, name="warming", daemon=True)
-        for thread in (loading, threading.Thread(target=jobs.end_left, name="jobs", daemon=True)):
+        for thread in (loading, threading.Thread(target=jobs.end_abandoned, name="jobs", daemon=True)):
             thread.start()
         async with mcp.session_manager.run():
             yield

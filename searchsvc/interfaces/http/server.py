@@ -26,7 +26,7 @@ from searchsvc.interfaces.http.connections import Connection
 from searchsvc.interfaces.http.hostnames import hostnames_of, is_local
 from searchsvc.interfaces.http.middleware import LIMITS, Limits
 from searchsvc.library import Library
-from searchsvc.service.jobs import STEADY, Following, ending
+from searchsvc.service.jobs import STEADY_SECONDS, WatchProcess, ending
 from searchsvc.settings import Settings
 
 log = logging.getLogger("searchsvc")
@@ -97,7 +97,7 @@ def serve(library: Library, limits: Limits = LIMITS) -> None:
             await super().startup(sockets)
             log.info("searchsvc listens on %s", address)
 
-    with Following(library, sources) if sources else nullcontext(), suppress(KeyboardInterrupt):
+    with WatchProcess(library, sources) if sources else nullcontext(), suppress(KeyboardInterrupt):
         if several:
             os.environ.update(settings.environment())
             log.info("searchsvc listens on %s with %d processes", address, settings.workers)
@@ -144,7 +144,7 @@ class Workers(Multiprocess):
             self.processes[place].start()
         message = f"{', '.join(faults.values())}; replaced"
         self._replace_at = time.monotonic() + self._library.health.failed("workers", message)
-        self._steady_at = self._replace_at + STEADY
+        self._steady_at = self._replace_at + STEADY_SECONDS
 
     def _fault(self, process: Process) -> str:
         """Return what is wrong with a process, or nothing."""
