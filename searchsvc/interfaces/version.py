@@ -1,6 +1,6 @@
 """The version: which searchsvc this is."""
 
-FROM_SOURCE = "0.1.0+source"  # a test holds it to pyproject.toml
+FROM_SOURCE = "0.2.0+source"  # a test holds it to pyproject.toml
 
 
 def version() -> str:

@@ -6,11 +6,14 @@ feed's origin too, so that it is the same after every reindexing and on every ma
 
 import hashlib
 from base64 import b32encode
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from urllib.parse import urlsplit
 
 from searchsvc.text.sources import credit, standing
+
+Span = tuple[int, int]
+"""Start and end of a part of a text, in code points."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +102,7 @@ class Article:
     id: str
     key: str
     title: str
-    text: str
+    text: str = field(repr=False)
     url: str | None
     source: str | None
     author: str | None
@@ -109,6 +112,10 @@ class Article:
     version: int = 1
     since: datetime | None = None
     origin: str | None = None
+
+    def excerpt(self, start: int, end: int) -> "Excerpt":
+        """Return a part of the text."""
+        return Excerpt(self.id, start, end, self.text[start:end])
 
     @property
     def credit(self) -> str | None:
@@ -124,6 +131,21 @@ class Article:
     def revised(self) -> datetime | None:
         """When this text took the place of an earlier one; None for a first version."""
         return self.since if self.version > 1 else None
+
+
+@dataclass(frozen=True, slots=True)
+class Excerpt:
+    """A part of an article's text: `article.text[start:end] == text`."""
+
+    article_id: str
+    start: int
+    end: int
+    text: str = field(repr=False)
+
+    @property
+    def id(self) -> str:
+        """ARTICLE_ID:START-END."""
+        return f"{self.article_id}:{self.start}-{self.end}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,12 +10,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from searchsvc.text.article import Span
 from searchsvc.text.cleaning import Cleaned
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-Span = tuple[int, int]
 
 MAX_TITLE_TOKENS = 64
 MAX_CHARACTERS = 30  # a token: to the tokenizer, a word that goes on and on is one unknown token

@@ -42,7 +42,7 @@ def main() -> None:
 
 def chosen(library: Library, number: int, chance: random.Random) -> list[Sentence]:
     """Return sentences of 40 to 400 characters, each of another article."""
-    catalogue, space = library.catalogue, library.served.space.row
+    catalogue, space = library.catalogue, library.catalogue.space().row
     rows, _ = catalogue.changes(0, catalogue.generation())
     found: list[Sentence] = []
     for entry in catalogue.articles(chance.sample(rows, min(len(rows), 3 * number))).values():

@@ -27,8 +27,9 @@ from searchsvc.engines import Engine, Snapshot, open_engine
 from searchsvc.engines.local import dense, lexical, manifest
 from searchsvc.errors import DamagedIndex
 from searchsvc.library import Library
+from searchsvc.query import Query
 from searchsvc.query.filter import Filter
-from searchsvc.query.question import parse_question
+from searchsvc.query.interpretation import interpret
 from searchsvc.settings import Settings
 from searchsvc.text.article import Article
 from searchsvc.text.passages import Passage
@@ -61,7 +62,7 @@ def followed(engine: Engine, shelf: Shelf) -> Snapshot:
 
 
 def words(question: str) -> tuple[str, ...]:
-    return parse_question(question).words
+    return interpret(Query(question)).terms
 
 
 def spoken(shelf: Shelf, snapshot: Snapshot, question: str, filters: Filter = ANY) -> list[str]:
@@ -1245,7 +1246,7 @@ def test_a_search_mends_an_index_whose_lexical_number_is_lost(
     filled(open_library(), tmp_path / "news")
     (tmp_path / "index/local/1/lexical.json").unlink()
     results = open_library().search("committee")
-    assert results.pending == 0
+    assert results.index.pending == 0
     assert [hit.why.lexical_rank > 0 for hit in results.hits] == [True] * 9
 
 

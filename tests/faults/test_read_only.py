@@ -20,11 +20,11 @@ import os, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 import conftest
-from searchsvc import library
+from searchsvc import library, models
 from searchsvc.engines.local import LocalEngine
 from searchsvc.text.article import RawArticle
 embedder = conftest.BagOfWords()
-library.load = lambda *_, **__: embedder
+models.load_embedder = lambda *_, **__: embedder
 shelf = library.Library(library.Settings(index=Path(sys.argv[1])))
 shelf.add([RawArticle("a", "First", "The committee spoke of copper.")])
 if sys.argv[3] == "one file":
@@ -66,7 +66,7 @@ def frozen(tmp_path: Path, words: Any) -> Iterator[Callable[[str], Path]]:  # no
 
 
 def found(shelf: Library, word: str) -> list[str]:
-    return [hit.article.key for hit in shelf.search(word).hits if word in hit.text]
+    return [hit.article.key for hit in shelf.search(word).hits if word in hit.passage.text]
 
 
 @pytest.mark.parametrize("how", ["one file", "a log", "a log without -shm", "behind"])

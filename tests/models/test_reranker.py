@@ -11,7 +11,7 @@ import pytest
 
 from searchsvc.errors import BadInput, ModelFailed
 from searchsvc.interfaces.cli.arguments import parser
-from searchsvc.interfaces.serialize import sentence_of, serialize_why
+from searchsvc.interfaces.serialize import explain_in_words, serialize_why
 from searchsvc.library import Library
 from searchsvc.models import load_reranker
 from searchsvc.models.reranker import RERANKER, CompiledReranker, sigmoid
@@ -212,7 +212,7 @@ def test_a_search_is_ordered_by_the_model_that_was_named(tmp_path, tiny, cache):
         assert adds + why.rerank_adds == pytest.approx(hit.score)
         given = {"score": round(hit.score - 1, 4), "adds": round(why.rerank_adds, 4)}
         assert serialize_why(why)["rerank"] == given
-        assert f"the reranker gives it {hit.score - 1:.2f} and adds {why.rerank_adds:.2f}, " in sentence_of(why)
+        assert f"the reranker gives it {hit.score - 1:.2f} and adds {why.rerank_adds:.2f}, " in explain_in_words(why)
     before = plain.search("ammunition").hits
     assert [hit.article.key for hit in before] != [hit.article.key for hit in hits]
     assert {hit.why.rerank_adds for hit in before} == {0.0}
@@ -236,7 +236,7 @@ class Backwards:
 @pytest.mark.usefixtures("words")
 def test_thirty_passages_are_read_and_the_others_stay_behind_them_as_they_were(tmp_path, monkeypatch):
     backwards = Backwards()
-    monkeypatch.setattr("searchsvc.library.load_reranker", lambda *_, **__: backwards)
+    monkeypatch.setattr("searchsvc.models.load_reranker", lambda *_, **__: backwards)
     plain = Library(Settings(index=tmp_path / "index"))
     plain.add(article(number, "Ammunition. " + "Filling words. " * number) for number in range(35))
     before = [hit.article.key for hit in plain.search("ammunition", limit=35).hits]

@@ -155,10 +155,10 @@ from itertools import count
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 import conftest
-from searchsvc import library
+from searchsvc import library, models
 from searchsvc.text.article import RawArticle
 embedder = conftest.BagOfWords()
-library.load = lambda *_, **__: embedder
+models.load_embedder = lambda *_, **__: embedder
 shelf = library.Library(library.Settings(index=Path(sys.argv[1])))
 for number in count():
     shelf.add([RawArticle(f"w{number % 20}", f"Report {number}", f"The committee met {number} times.")])

@@ -31,7 +31,7 @@ def story(topic: str, *more: str, source: str | None = "bbc", first: bool = Fals
 
 def passages(library: Library) -> dict[str, list[str]]:
     """Return the texts of all passages in force, by their article's key."""
-    catalogue, space = library.catalogue, library.served.space.row
+    catalogue, space = library.catalogue, library.catalogue.space().row
     entries = [catalogue.article(ident) for ident in catalogue_ids(catalogue)]
     return {
         entry.key: [entry.text[one.passage.start : one.passage.end] for one in catalogue.passages_of(entry.row, space)]
@@ -244,7 +244,7 @@ def test_a_move_cuts_without_junk_too(open_library: Callable[[], Library], tmp_p
     library.add([story(topic, PLEA) for topic in TOPICS[:6]])
     moved = Library(Settings(index=tmp_path / "index", passage_tokens=100))
     moved.rebuild()
-    assert moved.served.space.passage_tokens == 100
+    assert moved.catalogue.space().passage_tokens == 100
     assert with_plea(moved) == set()
     assert {*passages(moved)} == {*TOPICS[:6]}
 
@@ -289,7 +289,7 @@ def test_what_becomes_junk_during_a_move_is_left_out_of_the_new_space_too(
     moved = Library(Settings(index=tmp_path / "index", passage_tokens=100))
     moved.rebuild()
     assert words.passages == plain
-    assert moved.served.space.passage_tokens == 100
+    assert moved.catalogue.space().passage_tokens == 100
     assert {*passages(moved)} == {*TOPICS[:6], "long"}
     assert with_plea(moved) == set()
 

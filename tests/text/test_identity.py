@@ -19,7 +19,7 @@ from searchsvc.catalogue.database import MIGRATIONS
 from searchsvc.catalogue.origins import ORIGINS
 from searchsvc.ingest.fetching import Fetcher
 from searchsvc.interfaces.cli.commands import run
-from searchsvc.interfaces.mcp import citations as citing
+from searchsvc.interfaces.mcp.citations import cite_as_text
 from searchsvc.library import Library
 from searchsvc.settings import Settings
 from searchsvc.text.article import Article, RawArticle, article_id
@@ -49,7 +49,7 @@ def sites(running: Callable[..., AbstractContextManager[Site]]) -> Iterator[Site
 @pytest.fixture
 def library(open_library: Callable[[], Library]) -> Library:
     library = open_library()
-    library.__dict__["_fetcher"] = Fetcher(private=True, pause=0)
+    library._ingestion.__dict__["fetcher"] = Fetcher(private=True, pause=0)
     library.begin()
     return library
 
@@ -238,7 +238,7 @@ def test_people_and_programs_see_by_whose_word_a_source_is_known(
         for page in ("/?q=river+plan", f"/read/{entry.id}"):
             assert said in client.get(page).text
         assert client.get(f"/articles/{entry.id}").json()["origin"] == name(site)
-    assert f"origin: {name(site)}" in citing.plain(entry, "/read/")
+    assert f"origin: {name(site)}" in cite_as_text(entry, "/read/")
 
 
 # ---------------------------------------------------------------------- what recurs
@@ -250,7 +250,7 @@ def story(topic: str) -> str:
 
 def passages_with(library: Library, text: str) -> set[str | None]:
     """Return the origins of the articles of which a passage holds this text."""
-    space = library.served.space.row
+    space = library.catalogue.space().row
     return {
         entry.origin
         for entry in entries(library)
@@ -274,7 +274,7 @@ def test_what_a_feed_repeats_takes_no_paragraph_out_of_what_came_from_elsewhere(
     assert len(entries(library)) == 9
     assert {entry.source for entry in entries(library)} == {"cnn.example"}
     assert passages_with(library, PARAGRAPH) == {None, name(paper)}  # and in the feed's own articles it is junk
-    assert library.search("had the dam at Corvane been inspected before the flood").hits[0].answer_text == PARAGRAPH
+    assert library.search("had the dam at Corvane been inspected before the flood").hits[0].answer.text == PARAGRAPH
 
 
 def test_no_more_is_learnt_of_one_origin_than_can_be_and_of_others_as_ever(
@@ -360,7 +360,7 @@ def test_no_strangers_copy_stands_for_the_original(
     moment = datetime(2024, 6, 18, 12, tzinfo=UTC)
     (hit,) = library.search(QUESTION, as_of=moment).hits
     assert hit.article.origin == (None if original == "owner's" else name(paper))
-    assert "not guilty" in hit.text
+    assert "not guilty" in hit.passage.text
     assert [one.origin for one in hit.also_in] == [name(site)] * 7
     assert library.search(QUESTION, as_of=moment, fold=False).hits[0].article.origin == name(site)
     (shown, *_) = library.search(QUESTION, as_of=moment, sources=["cnn.example"]).hits
@@ -492,7 +492,7 @@ def test_a_feed_goes_on_with_its_articles_of_before_under_their_ids(
     see(library, address, URL)
     of_before(library, tmp_path / "before" / "catalogue.sqlite3")
     old = Library(Settings(index=tmp_path / "before"))
-    old.__dict__["_fetcher"] = Fetcher(private=True, pause=0)
+    old._ingestion.__dict__["fetcher"] = Fetcher(private=True, pause=0)
     report = old.index([address])
     assert (report.added, report.changed) == (0, 1)
     (entry,) = entries(old)

@@ -10,10 +10,10 @@ from typing import NoReturn
 
 from searchsvc.errors import BadInput
 from searchsvc.interfaces.version import version
-from searchsvc.settings import Settings
+from searchsvc.settings import Settings, kind_of
 
 EVERYWHERE = ("index", "model", "device", "cache")
-METAVARS = {type(Path()): "DIR", int: "N", str: "NAME"}
+METAVARS = {Path: "DIR", int: "N", str: "NAME"}
 EXITS = """\
 exit codes: 0 done; 1 something is wrong; 2 wrong use; 3 no index; 4 some files could not be read (the rest was indexed)
 Each option of an index can also be set in the environment: SEARCHSVC_INDEX, SEARCHSVC_MODEL and so on.
@@ -194,8 +194,8 @@ def _add_settings(parser: Parser, names: Sequence[str]) -> None:
     for one in fields(Settings):
         if one.name not in names:
             continue
-        kind = type(one.default)
-        shown = "" if one.default in ("", Path()) else f" (default: {one.default})"
+        kind = kind_of(one)
+        shown = "" if one.default in ("", None) else f" (default: {one.default})"
         parser.add_argument(
             f"--{one.name.replace('_', '-')}",
             type=kind,

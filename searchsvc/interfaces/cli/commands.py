@@ -113,22 +113,14 @@ class Call:
 def _search(call: Call) -> int:
     from searchsvc.interfaces import serialize as wire
     from searchsvc.interfaces.cli import terminal
-    from searchsvc.query.filter import Filter
-    from searchsvc.query.question import parse_question
+    from searchsvc.query import Query
+    from searchsvc.query.interpretation import interpret
 
     given = call.given
     question = _text(" ".join(given.question))
     after, before, as_of = _bounds(call)
     code = DONE
-    if not call.library.exists:
-        # What cannot be asked shall not first cost the minutes of making an index.
-        allowed = Filter(after, before)
-        parse_question(
-            question, limit=given.limit, per_article=given.per_article, max_tokens=given.max_tokens, allowed=allowed
-        )
-        call.library.reranker  # noqa: B018  says so where it cannot be loaded
-        code = _build(call)
-    results = call.library.search(
+    query = Query(
         question,
         limit=given.limit,
         per_article=given.per_article,
@@ -143,6 +135,11 @@ def _search(call: Call) -> int:
         period=not given.no_period,
         explain=given.explain,
     )
+    interpret(query)
+    if not call.library.exists:
+        call.library.reranker  # noqa: B018  says so where it cannot be loaded
+        code = _build(call)
+    results = call.library.search(query)
     value = wire.serialize_results(results, explain=given.explain)
     call.answer(value, lambda out: terminal.show_results(out, results, explain=given.explain))
     return code
@@ -150,8 +147,8 @@ def _search(call: Call) -> int:
 
 def _brief(call: Call) -> int:
     from searchsvc.interfaces import serialize as wire
-    from searchsvc.query.filter import Filter
-    from searchsvc.query.question import parse_question
+    from searchsvc.query import Query
+    from searchsvc.query.interpretation import interpret
     from searchsvc.search.brief import brief_markdown
 
     given = call.given
@@ -159,7 +156,7 @@ def _brief(call: Call) -> int:
     after, before, as_of = _bounds(call)
     code = DONE
     if not call.library.exists:
-        parse_question(question, limit=given.limit, allowed=Filter(after, before))
+        interpret(Query(question, limit=given.limit, after=after, before=before))
         code = _build(call)
     brief = call.library.brief(
         question,

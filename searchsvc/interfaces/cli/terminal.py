@@ -18,12 +18,12 @@ from rich.text import Text
 
 from searchsvc.ingest.indexer import Progress, Report
 from searchsvc.ingest.scan import Kept
-from searchsvc.interfaces.serialize import sentence_of
+from searchsvc.interfaces.serialize import explain_in_words
 from searchsvc.library import Status
+from searchsvc.query.interpretation import interpret
 from searchsvc.query.periods import Period
-from searchsvc.query.question import Question
-from searchsvc.search.pipeline import Hit, Results
 from searchsvc.search.recall import Verification
+from searchsvc.search.results import Hit, Results
 from searchsvc.text.article import Article, Problem
 from searchsvc.text.sanitize import one_line, safe
 
@@ -114,7 +114,9 @@ def show_results(console: Console, results: Results, *, explain: bool = False) -
     """Print the hits, and how many there are among how much."""
     for hit in results.hits:
         _show_hit(console, hit, results.as_of, explain)
-    among = f"in {results.took_ms:.0f} ms among {counted(results.articles, 'article')} (as of {day(results.as_of)})"
+    among = (
+        f"in {results.took_ms:.0f} ms among {counted(results.index.articles, 'article')} (as of {day(results.as_of)})"
+    )
     found = len({hit.article.id for hit in results.hits})
     passages = f"{counted(len(results.hits), 'passage')} in " if len(results.hits) > found else ""
     put(
@@ -123,7 +125,7 @@ def show_results(console: Console, results: Results, *, explain: bool = False) -
     )
     if results.is_doubtful and found:
         put(console, Text(f"nothing convincing was found (confidence {results.confidence:.2f})", "yellow"))
-    if period := results.question.period:
+    if period := results.period:
         put(console, Text(_read_as(period), "dim"))
     if not found and (reason := _narrowed(results)):
         put(console, Text(reason, "dim"))
@@ -150,8 +152,8 @@ def _show_hit(console: Console, hit: Hit, as_of: datetime, explain: bool) -> Non
         put(console, Text(f"This text replaced an earlier one on {day(revised)}{newer}.", "dim"), indent=INDENT)
     if hit.also_in:
         put(console, Text(_also_in(hit.also_in), "dim"), indent=INDENT)
-    if explain:
-        put(console, Text(f"Why: {sentence_of(hit.why)}", "dim italic"), indent=INDENT)
+    if explain and hit.why:
+        put(console, Text(f"Why: {explain_in_words(hit.why)}", "dim italic"), indent=INDENT)
     # Not wrapped: terminals make a link of a URL only where it stands in one piece.
     console.print(Text(" " * INDENT + one_line(entry.url or entry.key, LONGEST_WHERE), "dim"), soft_wrap=True)
     console.print()
@@ -169,12 +171,13 @@ def _also_in(copies: Sequence[Article]) -> str:
 
 def _passage(hit: Hit, *, colour: bool) -> Text:
     """Return the passage with its answer and the question's words marked; an enormous one is cut around the answer."""
-    start, end = hit.start, hit.end
+    start, end = hit.passage.start, hit.passage.end
+    answer = hit.answer or hit.passage
     if end - start > LONGEST_PASSAGE:
-        start = max(start, min(hit.answer[0] - LONGEST_PASSAGE // 4, end - LONGEST_PASSAGE))
+        start = max(start, min(answer.start - LONGEST_PASSAGE // 4, end - LONGEST_PASSAGE))
         end = start + LONGEST_PASSAGE
     text = Text(safe(hit.article.text[start:end]))
-    low, high = (min(max(at - start, 0), end - start) for at in hit.answer)
+    low, high = (min(max(at - start, 0), end - start) for at in (answer.start, answer.end))
     if colour:
         text.stylize("bold green", low, high)
         for a, b in hit.highlights:
@@ -182,23 +185,22 @@ def _passage(hit: Hit, *, colour: bool) -> Text:
                 text.stylize("underline", a - start, b - start)
     else:
         text = Text.assemble(text[:low], "»", text[low:high], "«", text[high:])
-    return Text.assemble("…" if start > hit.start else "", text, "…" if end < hit.end else "")
+    return Text.assemble("…" if start > hit.passage.start else "", text, "…" if end < hit.passage.end else "")
 
 
 def _narrowed(results: Results) -> str:
     """Return what may have left nothing."""
-    question: Question = results.question
-    allowed = question.allowed
-    if not results.articles:
+    filters = interpret(results.query).filters
+    if not results.index.articles:
         return "the index is empty: searchsvc index PATH… fills it"
     bounds = [
-        f"published on or after {day(allowed.after)}" if allowed.after else "",
-        f"published on or before {day(allowed.before)}" if allowed.before else "",
-        f"source {one_line(' or '.join(sorted(allowed.sources)))}" if allowed.sources else "",
-        f"language {one_line(' or '.join(sorted(allowed.languages)))}" if allowed.languages else "",
-        *(f'"{one_line(phrase)}"' for phrase in allowed.phrases),
-        *(f'no "{one_line(phrase)}"' for phrase in allowed.excluded),
-        f"at most {counted(question.max_tokens, 'token')}" if question.max_tokens is not None else "",
+        f"published on or after {day(filters.after)}" if filters.after else "",
+        f"published on or before {day(filters.before)}" if filters.before else "",
+        f"source {one_line(' or '.join(sorted(filters.sources)))}" if filters.sources else "",
+        f"language {one_line(' or '.join(sorted(filters.languages)))}" if filters.languages else "",
+        *(f'"{one_line(phrase)}"' for phrase in filters.phrases),
+        *(f'no "{one_line(phrase)}"' for phrase in filters.excluded),
+        f"at most {counted(results.query.max_tokens, 'token')}" if results.query.max_tokens is not None else "",
     ]
     kept = "; ".join(bound for bound in bounds if bound)
     return f"asked for: {kept}" if kept else ""
