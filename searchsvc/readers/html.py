@@ -21,14 +21,13 @@ _DECLARED = re.compile(rb"""<(?:meta|\?xml)\b[^>]{0,200}?(?:charset|encoding)\s*
 _XML = re.compile(r"<\?xml[^>]{0,200}\?>")
 _HEAD = 4_096
 _JSON_DATE = re.compile(r'"datePublished"\s*:\s*"([^"\\]{8,40})"')
-# What is left of a page without an article: "Home", or a line of the footer.
-_SHORTEST = 40
+_MIN_TEXT = 40  # characters; less is "Home", or a line of the footer
 _NEVER_ARTICLE = "//nav | //footer | //aside | //*[@role='navigation']"
 # The time that trafilatura takes grows with the square of these. Even the pages of live blogs have fewer.
-_MOST_ELEMENTS = 15_000  # of a page
-_MOST_SIBLINGS = 4_000  # elements that stand within one
-_MOST_META = 500  # elements in the head of a page that has too many
-_MOST_DATES = 50  # on which a page may say that it was published, since to read one may take milliseconds
+_MAX_ELEMENTS = 15_000  # of a page
+_MAX_SIBLINGS = 4_000  # elements that stand within one
+_MAX_META = 500  # elements in the head of a page that has too many
+_MAX_DATES = 50  # on which a page may say that it was published, since to read one may take milliseconds
 _BESIDE = frozenset({"head", "nav", "footer", "aside"})
 _BLOCKS = frozenset({"p", "head", "quote", "code", "list", "item", "table", "row"})
 
@@ -43,7 +42,7 @@ def article_on(page: str, where: str, key: str) -> Iterator[RawArticle | Problem
     tree, found, everything = _extracted(_XML.sub("", page, count=1))
     title = " ".join((found.title or "").split())
     text = _text(found.body, title) if everything is None else everything
-    if len(text) < _SHORTEST:
+    if len(text) < _MIN_TEXT:
         raise Unreadable("no article text found in the page")
     if everything is not None:
         yield Problem(where, "has more elements than an article; all that the page says was taken for it", lost=False)
@@ -123,9 +122,7 @@ def _extracted(page: str) -> tuple[Any, Any, str | None]:
 
 def _is_crowded(tree: Any) -> bool:
     """Say whether a page has so many elements that an article could not be looked for among them."""
-    return any(
-        number > _MOST_ELEMENTS or len(element) > _MOST_SIBLINGS for number, element in enumerate(tree.iter(), 1)
-    )
+    return any(number > _MAX_ELEMENTS or len(element) > _MAX_SIBLINGS for number, element in enumerate(tree.iter(), 1))
 
 
 def _head_of(tree: Any) -> Any:
@@ -133,7 +130,7 @@ def _head_of(tree: Any) -> Any:
     from lxml.html import document_fromstring  # type: ignore[import-untyped]
 
     page = document_fromstring("<html><head></head><body></body></html>")
-    page.head.extend(deepcopy(one) for one in islice(tree.iterfind("head/*"), _MOST_META) if not len(one))
+    page.head.extend(deepcopy(one) for one in islice(tree.iterfind("head/*"), _MAX_META) if not len(one))
     return page
 
 
@@ -146,7 +143,7 @@ def _published(tree: Any, day: str | None) -> tuple[datetime | None, str | None]
     for script in tree.iter("script"):
         if script.get("type") == "application/ld+json":
             said += _JSON_DATE.findall(script.text or "")
-    for text in said[:_MOST_DATES]:
+    for text in said[:_MAX_DATES]:
         try:
             moment = parse_published(text)
         except ValueError:
