@@ -59,8 +59,8 @@ def declared(data: bytes, name: str) -> str | None:
         "shift_jis": "cp932", "euc_kr": "cp949", "iso8859-9": "cp1254"
     }  # fmt: skip
     try:
-        found = codecs.lookup(name).name
-        return data.decode(wider.get(found, found))
+        codec = codecs.lookup(name).name
+        return data.decode(wider.get(codec, codec))
     except (LookupError, UnicodeError):
         return None
 
