@@ -61,6 +61,8 @@ __all__ = [
     "__version__",
 ]
 
+FROM_SOURCE = "0.2.0+source"  # the version of a checkout that is not installed; a test holds it to pyproject.toml
+
 # Imported when they are first used, so that `import searchsvc` stays instant.
 _MODULES = {
     "Article": "text.article",
@@ -76,9 +78,12 @@ _MODULES = {
 
 def __getattr__(name: str) -> object:
     if name == "__version__":
-        from importlib.metadata import version
+        from importlib.metadata import PackageNotFoundError, version
 
-        return version("searchsvc")
+        try:
+            return version("searchsvc")
+        except PackageNotFoundError:
+            return FROM_SOURCE
     if name in _MODULES:
         return getattr(import_module(f"searchsvc.{_MODULES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

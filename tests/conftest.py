@@ -136,7 +136,7 @@ class Shelf:
     def __post_init__(self) -> None:
         self.catalogue = Catalogue(self.path, create=True)
         with self.catalogue.writing() as writer:
-            self.space = writer.begin_space("by hand", "by hand", self.dimension, 160, "serving")
+            self.space = writer.spaces.begin("by hand", "by hand", self.dimension, 160, "serving")
 
     def vector(self, text: str) -> Vectors:
         rng = np.random.default_rng(int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little"))
@@ -151,12 +151,12 @@ class Shelf:
         with self.catalogue.writing() as writer:
             for ident, text, facts in articles:
                 digest = hashlib.blake2b(f"{ident} {text}".encode(), digest_size=16).digest()
-                writer.add_vectors([(digest, self.vector(f"{ident} {text}").astype(np.float16))])
+                writer.vectors.add([(digest, self.vector(f"{ident} {text}").astype(np.float16))])
                 passage = Passage(0, len(text), ((0, len(text)),))
-                writer.put(
+                writer.articles.put(
                     entry_of(ident, text, **facts),
                     digest=digest,
-                    given=digest,
+                    content_digest=digest,
                     file=None,
                     space=self.space.row,
                     passages=[(passage, digest)],
@@ -165,17 +165,17 @@ class Shelf:
     def remove(self, *idents: str) -> None:
         with self.catalogue.writing() as writer:
             for ident in idents:
-                assert writer.remove(ident)
+                assert writer.articles.remove(ident)
 
     def row(self, ident: str) -> int:
-        entry = self.catalogue.article(ident)
+        entry = self.catalogue.articles.get(ident)
         assert entry is not None
         return entry.row
 
     def ids(self, articles: Iterable[int]) -> list[str]:
         """Return the ids of articles, given by row."""
         rows = [int(row) for row in articles]
-        entries = self.catalogue.articles(rows)
+        entries = self.catalogue.articles.by_row(rows)
         return [entries[row].id if row in entries else f"removed {row}" for row in rows]
 
 

@@ -706,7 +706,9 @@ def test_searches_that_began_before_it_was_tidied_are_answered(stocked: Library)
     stocked.remove(["fire"])
     stocked.add([replace(FLOOD, text="The Danube fell again.")])
     stocked.tidy()
-    assert len(stocked.catalogue.passages(snapshot.rows().tolist())) == 2  # a replaced text, not a deleted article
+    assert (
+        len(stocked.catalogue.passages.by_row(snapshot.rows().tolist())) == 2
+    )  # a replaced text, not a deleted article
     assert keys(stocked, "Danube")[0] == "flood"
 
 
@@ -816,9 +818,9 @@ def test_the_real_model_is_recognised_by_another_library_and_embeds_nothing_twic
     report = again.index([newsroom.folder.parent / "news"])
     assert (report.unchanged_files, report.embedded, report.added) == (3, 0, 0)
     assert again.status().model == "all-MiniLM-L6-v2"
-    space = again.catalogue.space()
+    space = again.catalogue.spaces.get()
     assert (space.dimension, space.fingerprint) == (384, again.embedder.fingerprint)
-    rows = again.catalogue.rows([1, 2, 3], space.row)
+    rows = again.catalogue.vectors.of_articles([1, 2, 3], space.row)
     assert again.verify() == Verification((), 1.0, 3)
     np.testing.assert_allclose(np.linalg.norm(rows.vectors.astype(np.float32), axis=1), 1.0, atol=2e-3)
 

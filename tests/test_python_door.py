@@ -110,7 +110,8 @@ def test_dates_and_names_are_taken_as_people_write_them(
 
 def test_a_query_can_be_made_first_and_changed(library: Library) -> None:
     query = Query("votes", limit=1, sources="Evening Post")
-    assert library.search(query).hits == library.search("votes", limit=1, sources="Evening Post", as_of=query.as_of).hits
+    ours = library.search("votes", limit=1, sources="Evening Post", as_of=query.as_of)
+    assert library.search(query).hits == ours.hits
     assert library.search(query, sources="nobody").hits == ()
     with pytest.raises(TypeError, match="there is no option 'per_article'"):
         library.timeline(query, per_article=2)  # type: ignore[call-arg]

@@ -1,4 +1,4 @@
-"""Copies: a whole catalogue in one file, taken while it is in use, and put back."""
+"""Backups: a whole catalogue in one file, taken while it is in use, and put back."""
 
 import os
 import shutil
@@ -8,17 +8,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from searchsvc.catalogue.database import APPLICATION, Connection, connect, migrate, naming
-from searchsvc.catalogue.validation import be_careful, prove, prove_rows, seconds_for, within_time
+from searchsvc.catalogue.connection import Connection, connect, naming
+from searchsvc.catalogue.schema import APPLICATION, migrate
+from searchsvc.catalogue.validation import distrust, file_fault, row_fault, seconds_for, within_time
 from searchsvc.errors import BadInput, DamagedCatalogue, Unwritable
 
-PAGES = 4_096  # copied between two looks at the clock
+PAGES = 4_096  # copied between two checks of the time
 
 
-def copy(db: Connection, file: Path) -> None:
+def back_up(db: Connection, file: Path) -> None:
     """Write a consistent, compact copy into a file, all of it or nothing, whoever reads or writes meanwhile.
 
-    Raises BadInput where the file is there and no copy of a catalogue, Unwritable where it cannot be written.
+    Raises BadInput where the file is there and no backup of a catalogue, Unwritable where it cannot be written.
     """
     if file.exists() and not (is_catalogue(file) and _is_one_file(file)):
         raise BadInput(f"{file} is there and is no backup of searchsvc", "name another file")
@@ -36,10 +37,10 @@ def copy(db: Connection, file: Path) -> None:
 
 
 @contextmanager
-def proven(file: Path, path: Path) -> Iterator[Path]:
-    """Give a file beside the catalogue at `path`, of this version, that holds what a copy holds; it goes at the end.
+def validated(file: Path, path: Path) -> Iterator[Path]:
+    """Give a file beside the catalogue at `path`, of this version, that holds what a backup holds; it goes at the end.
 
-    The copy is believed in nothing that was not looked at (see `proving`). Raises BadInput for a file that is no
+    Nothing of the backup is trusted that was not checked (see `validation`). Raises BadInput for a file that is no
     catalogue, DamagedCatalogue for one that is damaged or holds what no catalogue does, ModelMismatch for a newer one.
     """
     if not file.is_file() or not is_catalogue(file):
@@ -47,18 +48,18 @@ def proven(file: Path, path: Path) -> Iterator[Path]:
     part = path.with_name(f".{path.name}.part")
     _clear(part)
     try:
-        _prove_copy(file, part)
+        _copy_validated(file, part)
         yield part
     finally:
         _clear(part)
 
 
 def put_in_place(part: Path, path: Path) -> None:
-    """Put what a proven file holds in the place of the catalogue at `path`, in one step: a kill leaves one of the two.
+    """Put what a validated file holds in the place of the catalogue at `path`, in one step; a kill leaves one of both.
 
     Whoever has the old catalogue open goes on with the new one, unless the old one was damaged.
     """
-    if not _pour(part, path):
+    if not _copy_into(part, path):
         for end in ("-wal", "-shm"):
             path.with_name(path.name + end).unlink(missing_ok=True)
         part.replace(path)
@@ -76,7 +77,7 @@ def is_catalogue(file: Path) -> bool:
 
 
 def _is_one_file(file: Path) -> bool:
-    """Say whether a catalogue has no write-ahead log, as no copy has: one that has is in use (bytes 18 and 19)."""
+    """Say whether a catalogue has no write-ahead log, as no backup has: one that has is in use (bytes 18 and 19)."""
     return _header(file)[18:20] == b"\1\1"
 
 
@@ -93,30 +94,30 @@ def _sync(file: Path) -> None:
         os.fsync(stream.fileno())
 
 
-def _prove_copy(file: Path, part: Path) -> None:
-    """Make a copy of this version, with a lineage of its own: what followed the old catalogue must not follow it."""
+def _copy_validated(file: Path, part: Path) -> None:
+    """Make a copy of this version, with a lineage of its own: no engine that followed the old catalogue follows it."""
     size = file.stat().st_size
     free = shutil.disk_usage(part.parent).free
     if size > free:
-        said = f"the index in {part.parent} cannot be written: {file} has {size:,} bytes, and {free:,} are free"
-        raise Unwritable(said, "make room on the disk")
+        message = f"the index in {part.parent} cannot be written: {file} has {size:,} bytes, and {free:,} are free"
+        raise Unwritable(message, "make room on the disk")
     source = sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True, factory=Connection)
     source.path = file
     target = connect(part, create=True)
     try:
         try:
             _copy_pages(source, target, seconds_for(size))
-            be_careful(target)
+            distrust(target)
             with within_time(target, size, file):
-                fault = prove(target)
+                fault = file_fault(target, file)
                 if fault is None:
                     migrate(target, create=False)
-                    fault = prove_rows(target)
+                    fault = row_fault(target)
         except DamagedCatalogue as damage:
             fault = damage.message.partition(": ")[2] or damage.message
         if fault is not None:
             raise DamagedCatalogue(f"the backup {file} is damaged or no backup: {fault}", "take an older one")
-        target.execute("UPDATE facts SET value = hex(randomblob(8)) WHERE name = 'lineage'")
+        target.execute("UPDATE metadata SET value = hex(randomblob(8)) WHERE name = 'lineage'")
         _forget_processes(target)
         target.execute("PRAGMA journal_mode = DELETE")  # so that it is one file
     finally:
@@ -126,8 +127,8 @@ def _prove_copy(file: Path, part: Path) -> None:
 
 def _forget_processes(db: Connection) -> None:
     """Forget what the processes that had a catalogue open recorded of themselves, and what was wrong with files."""
-    db.execute("DELETE FROM facts WHERE name IN ('swept', 'loss')")
-    db.execute("DELETE FROM parts")
+    db.execute("DELETE FROM metadata WHERE name IN ('swept', 'loss')")
+    db.execute("DELETE FROM failing_parts")
     db.execute("UPDATE jobs SET owner = NULL")
     db.execute("UPDATE files SET problems = NULL, size = NULL WHERE problems IS NOT NULL")  # they are read again
 
@@ -135,15 +136,15 @@ def _forget_processes(db: Connection) -> None:
 def _copy_pages(source: Connection, target: Connection, seconds: float) -> None:
     end = time.monotonic() + seconds
 
-    def look_at_the_clock(_: int, left: int, pages: int) -> None:
+    def check_time(_: int, left: int, pages: int) -> None:
         if time.monotonic() > end:
             raise DamagedCatalogue(f"copying: {left:,} of {pages:,} pages were left after {seconds:,.0f} seconds")
 
     with naming(source):
-        source.backup(target, pages=PAGES, progress=look_at_the_clock)
+        source.backup(target, pages=PAGES, progress=check_time)
 
 
-def _pour(part: Path, path: Path) -> bool:
+def _copy_into(part: Path, path: Path) -> bool:
     """Copy into the catalogue that is there, for those who have it open; return whether there is one that is sound."""
     source = connect(part, journal="DELETE")  # one file again, should anyone have had it open
     try:

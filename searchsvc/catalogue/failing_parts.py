@@ -1,27 +1,34 @@
-"""Parts: which parts of the processes at work are failing; a process that has ended may have left some of its own."""
+"""Failing parts: which parts of running processes fail; a process that has ended may have left some of its own."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
-from searchsvc.catalogue.database import Connection
+from searchsvc.catalogue.connection import Session
 from searchsvc.catalogue.records import FailingPart, from_microseconds, to_microseconds
 
 
-def every(db: Connection) -> list[tuple[str, FailingPart]]:
-    """Return the failing parts, each with the name of its process."""
-    sql = "SELECT owner, name, failures, message, since, next FROM parts ORDER BY since, owner, name"
-    return [
-        (owner, FailingPart(name, failures, message, from_microseconds(since), from_microseconds(later)))
-        for owner, name, failures, message, since, later in db.execute(sql)
-    ]
+@dataclass(frozen=True, slots=True)
+class FailingParts:
+    """Failing parts by the name of their process; see `health`."""
 
+    session: Session
 
-def replace(db: Connection, owner: str, parts: Iterable[FailingPart]) -> None:
-    """Record that these parts of a process are failing, and no others of it."""
-    db.execute("DELETE FROM parts WHERE owner = ?", (owner,))
-    db.executemany(
-        "INSERT INTO parts VALUES (?, ?, ?, ?, ?, ?)",
-        (
-            (owner, one.name, one.failures, one.message, to_microseconds(one.since), to_microseconds(one.next_try))
-            for one in parts
-        ),
-    )
+    def all(self) -> list[tuple[str, FailingPart]]:
+        """Return the failing parts, each with the name of its process, which may have ended since."""
+        sql = "SELECT owner, name, failures, message, since, next_try FROM failing_parts ORDER BY since, owner, name"
+        return [
+            (owner, FailingPart(name, failures, message, from_microseconds(since), from_microseconds(next_try)))
+            for owner, name, failures, message, since, next_try in self.session.db.execute(sql)
+        ]
+
+    def replace(self, owner: str, parts: Iterable[FailingPart]) -> None:
+        """Record that these parts of a process are failing, and no others of it."""
+        db = self.session.writing
+        db.execute("DELETE FROM failing_parts WHERE owner = ?", (owner,))
+        db.executemany(
+            "INSERT INTO failing_parts VALUES (?, ?, ?, ?, ?, ?)",
+            (
+                (owner, p.name, p.failures, p.message, to_microseconds(p.since), to_microseconds(p.next_try))
+                for p in parts
+            ),
+        )

@@ -93,7 +93,7 @@ class Health:
     def parts(self) -> tuple[FailingPart, ...]:
         """Return the parts that are failing, in this process and in all others that run, the first to fail first."""
         catalogue = self._catalogue()
-        recorded = [] if catalogue is None else catalogue.failing_parts()
+        recorded = [] if catalogue is None else catalogue.failing_parts.all()
         running = {owner for owner in {owner for owner, _ in recorded} if self._is_other(owner)}
         found = [*self.own(), *(part for owner, part in recorded if owner in running)]
         return tuple(sorted(found, key=lambda part: (part.since, part.name)))
@@ -124,12 +124,12 @@ class Health:
                     self._unrecorded = True
                     return
                 owner = self._presence.name()
-                recorded = {one for one, _ in catalogue.failing_parts()}
+                recorded = {one for one, _ in catalogue.failing_parts.all()}
                 ended = [one for one in recorded if one != owner and not self._presence.is_running(one)]
                 with catalogue.writing() as writer:
-                    writer.set_parts(owner, self.own())
+                    writer.failing_parts.replace(owner, self.own())
                     for one in ended:
-                        writer.set_parts(one, ())
+                        writer.failing_parts.replace(one, ())
             except (SearchsvcError, OSError) as fault:
                 if not self._unrecorded:
                     _log.warning("what is failing cannot be put on record: %s", fault)

@@ -6,11 +6,14 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 from numpy.typing import NDArray
 
-from searchsvc.text.article import Problem
+from searchsvc.text.article import Article, Problem
 from searchsvc.text.passages import Passage
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
+
+ARTICLE_COLUMNS = """row, id, key, title, text, url, source, author, published, published_from, language,
+                     version, since, origin"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +33,7 @@ class FileState:
 
     `size` is None while it has not been read to its end. Times are nanoseconds since 1970: of the last change to the
     bytes, of the last change to the inode, and by this machine's clock when reading began. `digest` is of the bytes;
-    `cut` names the rules by which its articles were cleaned and cut; `problems` are what was wrong with it.
+    `prepare_version` names the rules by which its articles were cleaned and split, `problems` what is wrong with it.
     """
 
     key: str | None
@@ -39,7 +42,7 @@ class FileState:
     changed_ns: int | None
     seen_ns: int | None
     digest: bytes | None
-    cut: str | None
+    prepare_version: str | None
     problems: tuple[Problem, ...] = ()
 
 
@@ -61,15 +64,15 @@ class FeedState:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A piece of work that a server was asked for; `said` is the JSON that came of it, once it has ended.
+    """A piece of work that a server was given; `result` is the JSON that came of it, once it has ended.
 
-    `owner` is the name of the process that runs it; see `locking.Presence`.
+    `owner` is the name of the process that runs it; see `lock.ProcessMarker`.
     """
 
     id: str
     began: datetime
     ended: datetime | None = None
-    said: str = ""
+    result: str = ""
     owner: str = ""
 
 
@@ -98,17 +101,17 @@ class StoredPassage:
 
 @dataclass(frozen=True, slots=True)
 class RecurringBlock:
-    """A block by its number (see `junk`), how many articles hold it, the row of one, and whether it is junk."""
+    """A block by number (see `text.boilerplate`), how many articles hold it, the row of one, and whether it is one."""
 
     number: int
     articles: int
     article: int
-    junk: bool
+    is_boilerplate: bool
 
 
 @dataclass(frozen=True, slots=True)
 class PassageVectors:
-    """What a follower needs of passages, one element a passage, by ascending row."""
+    """Rows of passages, by ascending row, with their articles' rows and their vectors (passages, dimension)."""
 
     rows: NDArray[np.int64]
     articles: NDArray[np.int64]
@@ -117,7 +120,7 @@ class PassageVectors:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How much there is, and how far the change log goes."""
+    """How much is in force; `generation` is the number of the last change, `updated` its time."""
 
     articles: int
     passages: int
@@ -142,3 +145,9 @@ def to_microseconds(moment: datetime) -> int:
 def from_microseconds(value: int) -> datetime:
     """Return the aware UTC moment of microseconds since 1970."""
     return EPOCH + value * MICROSECOND
+
+
+def to_article(values: tuple[object, ...]) -> Article:
+    """Return an article from the values of `ARTICLE_COLUMNS`."""
+    published, since = (from_microseconds(at) if isinstance(at, int) else None for at in (values[8], values[12]))
+    return Article(*values[:8], published, *values[9:12], since, values[13])  # type: ignore[call-arg, arg-type]

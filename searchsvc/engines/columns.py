@@ -27,10 +27,10 @@ def read_articles(
     columns = [np.empty(0, COLUMNS)]
     for start in range(0, len(articles), BATCH):
         batch = articles[start : start + BATCH]
-        passages = catalogue.rows(batch, space.row)
+        passages = catalogue.vectors.of_articles(batch, space.row)
         if len(passages.rows):
             vectors.append(passages.vectors)
-            columns.append(columns_of(passages, catalogue.filterable(batch)))
+            columns.append(columns_of(passages, catalogue.articles.filter_fields(batch)))
     return np.concatenate(vectors), np.concatenate(columns)
 
 

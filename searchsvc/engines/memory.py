@@ -134,15 +134,15 @@ class MemoryEngine:
     def snapshot(self, catalogue: Catalogue) -> MemorySnapshot:
         """Return the newest state; the same object as before where nothing has changed."""
         with self._lock, catalogue.reading():
-            generation = catalogue.generation()
-            current, stamp = self._current, catalogue.stamp(generation)
+            generation = catalogue.changes.last()
+            current, stamp = self._current, catalogue.changes.identity(generation)
             if current is None or (current.generation, current.stamp) != (generation, stamp):
                 self._current = current = _read(catalogue, self._space, generation, stamp)
             return current
 
     def applied(self, catalogue: Catalogue) -> int:
         """Return the number of the catalogue's last change."""
-        return catalogue.generation()
+        return catalogue.changes.last()
 
     def lost(self, catalogue: Catalogue) -> str | None:  # noqa: ARG002
         """Return None: nothing outlives the process that could tell."""
@@ -150,7 +150,7 @@ class MemoryEngine:
 
     def compare(self, catalogue: Catalogue, snapshot: Snapshot) -> list[str]:
         """Return, in words, what differs between a snapshot and the catalogue."""
-        same = np.array_equal(catalogue.passage_rows(self._space.row), snapshot.rows())
+        same = np.array_equal(catalogue.passages.rows(self._space.row), snapshot.rows())
         return [] if same else ["the index in memory does not hold the catalogue's passages"]
 
 
@@ -160,15 +160,15 @@ def _phrases(phrases: Sequence[str]) -> list[list[str]]:
 
 
 def _read(catalogue: Catalogue, space: EmbeddingSpace, generation: int, stamp: str) -> MemorySnapshot:
-    articles, _ = catalogue.changes(0, generation)
+    articles, _ = catalogue.changes.between(0, generation)
     vectors, columns = read_articles(catalogue, articles, space)
     texts: list[IndexedText] = []
-    for article in catalogue.articles(articles).values():
-        for stored in catalogue.passages_of(article.row, space.row):
+    for article in catalogue.articles.by_row(articles).values():
+        for stored in catalogue.passages.of_article(article.row, space.row):
             text = article.text[stored.passage.start : stored.passage.end]
             words = list(analyzer().analyze(f"{article.title}\n{text}"))
             title, surface = surface_tokens(article.title), surface_tokens(text)
             texts.append(IndexedText(Counter(words), Counter(pairwise(words)), title, surface))
     count = len(np.unique(columns["article"]))
-    updated = catalogue.changed_at(generation)
+    updated = catalogue.changes.time_of(generation)
     return MemorySnapshot(generation, stamp, count, updated, vectors.astype(np.float32), columns, tuple(texts))

@@ -199,7 +199,7 @@ def _indexed(library: Library, judged: JudgedSet, announce: Announce, progress: 
         first = next(problem for problem in report.problems if problem.lost)
         announce(f"{report.lost:,} articles could not be indexed; the first: {first.where}: {first.reason}.")
     right = {key for question in judged.answerable for key, score in judged.judged[question.id].items() if score > 0}
-    there = library.catalogue.digests(map(article_id, right))
+    there = library.catalogue.articles.digests(map(article_id, right))
     unknown = sorted(key for key in right if article_id(key) not in there)
     if len(unknown) == len(right):
         raise BadInput(

@@ -148,7 +148,7 @@ class Indexer:
         while self._again:
             again, self._again = sorted(self._again), set()
             for name in again:
-                seen = self._catalogue.seen(name)
+                seen = self._catalogue.files.state(name)
                 if seen is not None and (path := Path(name)).exists():
                     self._file(File(path, name, seen.key or path.name), seen, lambda: None)
             self._flush()
@@ -175,7 +175,7 @@ class Indexer:
 
         def record(writer: Writer) -> None:
             for news in seen:
-                writer.set_entry(poll.url, news.key, news.digest)
+                writer.feeds.set_entry(poll.url, news.key, news.digest)
 
         try:
             for news in poll:
@@ -193,7 +193,7 @@ class Indexer:
 
         def record_all(writer: Writer) -> None:
             record(writer)
-            writer.set_feed(poll.url, poll.state)
+            writer.feeds.set_state(poll.url, poll.state)
 
         self._flush(record=record_all)
         self._report.seconds = time.monotonic() - began
@@ -202,7 +202,7 @@ class Indexer:
     def _renamed(self, found: Scan) -> list[str]:
         """Return which of the files that would be kept lie under another name now, and report the others."""
         renamed: list[str] = []
-        there = {seen.digest for file in found.files if found.kept and (seen := self._catalogue.seen(file.name))}
+        there = {seen.digest for file in found.files if found.kept and (seen := self._catalogue.files.state(file.name))}
         for kept in found.kept:
             moved = [name for name in kept.names if found.known[name].digest in there - {None}]
             renamed += moved
@@ -231,15 +231,19 @@ class Indexer:
         digest = None
         if _is_regular(before):
             digest = _sample_of(file.path, size) if sampled else _digest_of(file.path)
-        known = self._catalogue.seen(file.name)  # another process may have read it meanwhile
-        same = known is not None and known.size is not None and (known.digest, known.cut) == (digest, PREPARE_VERSION)
+        known = self._catalogue.files.state(file.name)  # another process may have read it meanwhile
+        same = (
+            known is not None
+            and known.size is not None
+            and (known.digest, known.prepare_version) == (digest, PREPARE_VERSION)
+        )
         same = same and not sampled  # who has seen pieces does not know
         if before is not None and digest is not None and known is not None and same:
             self._ended.append(Ended(file.name, _seen(known.key, before, seen_ns, digest, known.problems)))
             self._unchanged(known)
             return
         key = (known and known.key) or file.key
-        held = self._catalogue.ids_from(file.name)
+        held = self._catalogue.files.article_ids(file.name)
         tally = Tally(file.name, MOST_OF_A_FILE)
         found = self._read(file.path, key, self._article_bytes)
         stayed = self._take(found, file.name, key, flushed, tally.add)
@@ -294,28 +298,32 @@ class Indexer:
         ident = article_id(key)
         if origin is not None:
             # What a feed brought before origins were recorded has the plain id of its key, and keeps it.
-            return ident if self._catalogue.origins([ident]).get(ident) == origin else article_id(key, origin)
+            return ident if self._catalogue.articles.origins([ident]).get(ident) == origin else article_id(key, origin)
         if file is None or not (key == file_key or key.startswith(f"{file_key}#")):
             return ident
         other = article_id(f"{file}\n{key}")
         held = self._drafts.get(ident)
-        owner = held.file if held else self._catalogue.file_of(ident)
+        owner = held.file if held else self._catalogue.files.of_article(ident)
         # The other id stays, even when the file that had the name first is gone.
-        ident = other if owner not in {None, file} or self._catalogue.file_of(other) == file else ident
+        ident = other if owner not in {None, file} or self._catalogue.files.of_article(other) == file else ident
         self._named.add(ident)
         return ident
 
     def _draft(self, article: RawArticle, ident: str, file: str | None) -> Problem | None:
         """Prepare an article to be recorded; return why it cannot be."""
-        known = self._catalogue.digests([ident]).get(ident) == digest_of(article)
-        if ident not in self._drafts and known and self._catalogue.origins([ident]).get(ident) == article.origin:
+        known = self._catalogue.articles.digests([ident]).get(ident) == digest_of(article)
+        if (
+            ident not in self._drafts
+            and known
+            and self._catalogue.articles.origins([ident]).get(ident) == article.origin
+        ):
             self._report.unchanged += 1
             if file is not None:
                 self._owned.append((ident, file))
             return None
         drafter = self._drafter
         try:
-            draft = drafter.draft(article, ident, file, self._catalogue.junk_among)
+            draft = drafter.draft(article, ident, file, self._catalogue.boilerplate.among)
         except SearchsvcError:
             raise
         except BaseException as fault:
@@ -338,17 +346,17 @@ class Indexer:
             return
         passages = [(d.entry.text, *passage) for d in self._drafts.values() for passage in d.passages]
         digests = {digest for *_, digest in passages}
-        known = self._catalogue.has_vectors(digests)
+        known = self._catalogue.vectors.known(digests)
         new = [self._drafter.embed(passages, known)] if digests - known else []
         with self._turn():
-            if self._catalogue.space() != self._space:
+            if self._catalogue.spaces.get() != self._space:
                 raise Busy("the index has gone over to another model meanwhile", "do it again")
-            if lost := known - self._catalogue.has_vectors(known):
+            if lost := known - self._catalogue.vectors.known(known):
                 new.append(self._drafter.embed(passages, digests - lost))
             self._give_way()
             with self._catalogue.writing() as writer:
                 for embedded in new:
-                    writer.add_vectors(embedded.vectors.items(), embedded.sentences)
+                    writer.vectors.add(embedded.vectors.items(), embedded.sentences)
                     self._report.embedded += len(embedded.vectors)
                 self._write(writer, vanished)
                 if record is not None:
@@ -360,7 +368,7 @@ class Indexer:
 
         And to what a feed brought, where its plain id has become that of an article of the owner's.
         """
-        origins = self._catalogue.origins(ident for ident, draft in self._drafts.items() if draft.entry.origin)
+        origins = self._catalogue.articles.origins(ident for ident, draft in self._drafts.items() if draft.entry.origin)
         for ident, origin in origins.items():
             if origin != self._drafts[ident].entry.origin:
                 draft = self._drafts.pop(ident)
@@ -369,7 +377,7 @@ class Indexer:
         taken = [
             (ident, draft)
             for ident, draft in self._drafts.items()
-            if ident in self._named and self._catalogue.file_of(ident) not in {None, draft.file}
+            if ident in self._named and self._catalogue.files.of_article(ident) not in {None, draft.file}
         ]
         for ident, draft in taken:
             other = article_id(f"{draft.file}\n{draft.entry.key}")
@@ -378,41 +386,41 @@ class Indexer:
             self._owned = [(other if (one, file) == (ident, draft.file) else one, file) for one, file in self._owned]
 
     def _write(self, writer: Writer, vanished: Sequence[str]) -> None:
-        files = {name: writer.begin_file(name) for _, name in self._owned}
-        for ident, origin in self._catalogue.origins(self._drafts).items():
+        files = {name: writer.files.begin(name) for _, name in self._owned}
+        for ident, origin in self._catalogue.articles.origins(self._drafts).items():
             if origin is not None and (entry := self._drafts[ident].entry).origin is None:
                 # A feed brought it before origins were recorded: the plain id is the owner's, and both are kept.
-                writer.rename(ident, article_id(entry.key, origin))
-        there = self._catalogue.digests(self._drafts)
+                writer.articles.rename(ident, article_id(entry.key, origin))
+        there = self._catalogue.articles.digests(self._drafts)
         for ident, draft in self._drafts.items():
             if there.get(ident) == draft.digest:  # another process was quicker
                 self._report.unchanged += 1
                 continue
-            replaced = writer.put(
+            replaced = writer.articles.put(
                 draft.entry,
                 digest=draft.digest,
-                given=draft.given,
+                content_digest=draft.given,
                 file=files.get(draft.file or ""),
                 space=self._space.row,
                 passages=[(passage, digest) for passage, _, digest in draft.passages],
-                held=draft.blocks,
-                without=draft.junk,
+                blocks=draft.blocks,
+                left_out=draft.junk,
             )
             self._report.changed += replaced
             self._report.added += not replaced
             self._report.passages += len(draft.passages)
         for ident, name in self._owned:
-            writer.own(ident, files[name])
+            writer.files.hold(files[name], ident)
         for ended in self._ended:
-            writer.end_file(ended.name, ended.seen)
+            writer.files.end(ended.name, ended.seen)
         for name, gone in [(ended.name, ended.gone) for ended in self._ended] + [
-            (name, self._catalogue.ids_from(name)) for name in vanished
+            (name, self._catalogue.files.article_ids(name)) for name in vanished
         ]:
-            removed, again = writer.disclaim(name, gone)
+            removed, again = writer.files.release(name, gone)
             self._report.removed += removed
             self._again |= again - {name}
         for name in vanished:
-            writer.forget_file(name)
+            writer.files.remove(name)
         self._again -= {*vanished}
 
 
@@ -444,7 +452,7 @@ def _seen(
 
 def _is_as_known(stat: stat_result, known: FileState) -> bool:
     """Say whether a file surely has not changed, judging by its size and times."""
-    if (stat.st_size, stat.st_mtime_ns, PREPARE_VERSION) != (known.size, known.modified_ns, known.cut):
+    if (stat.st_size, stat.st_mtime_ns, PREPARE_VERSION) != (known.size, known.modified_ns, known.prepare_version):
         return False
     if known.changed_ns is None or known.seen_ns is None:
         return True  # recorded by a version that looked no further

@@ -41,15 +41,15 @@ class Reembed:
                 done += len(entries)
                 progress(report, done, max(done, total))
                 last = entries[-1].row
-            made_at = self.catalogue.generation()
+            made_at = self.catalogue.changes.last()
             self.make_engine()
             with self.turn():
                 # What others put in meanwhile takes another round; where they never stop, they wait for the last one.
-                if self._is_complete() and (made_at == self.catalogue.generation() or attempt >= PATIENCE):
-                    if made_at != self.catalogue.generation():
+                if self._is_complete() and (made_at == self.catalogue.changes.last() or attempt >= PATIENCE):
+                    if made_at != self.catalogue.changes.last():
                         self.make_engine()
                     with self.catalogue.writing() as writer:
-                        writer.serve_space(self.space.row)
+                        writer.spaces.serve(self.space.row)
                     return
 
     def _is_complete(self) -> bool:
@@ -61,7 +61,7 @@ class Reembed:
         return True
 
     def _next(self, after: int) -> list[Article]:
-        return self.catalogue.lacking(self.space.row, after, AT_ONCE)
+        return self.catalogue.articles.without_passages(self.space.row, after, AT_ONCE)
 
     def _add(self, entries: list[Article]) -> int:
         """Embed and record passages of some articles; return how many were embedded."""
@@ -69,22 +69,22 @@ class Reembed:
         held = []
         count = 0
         for number, entry in enumerate(entries, 1):
-            held.append((entry, self.drafter.again(entry, self.catalogue.junk_of(entry.row))))
+            held.append((entry, self.drafter.again(entry, self.catalogue.boilerplate.in_article(entry.row))))
             count += len(held[-1][1])
             if count < BATCH and number < len(entries):
                 continue
             passages = [(entry.text, *passage) for entry, cut in held for passage in cut]
-            known = self.catalogue.has_vectors({digest for *_, digest in passages})
+            known = self.catalogue.vectors.known({digest for *_, digest in passages})
             new = [self.drafter.embed(passages, known)]
             with self.turn(), self.catalogue.writing() as writer:
-                if lost := known - self.catalogue.has_vectors(known):  # let go of meanwhile
+                if lost := known - self.catalogue.vectors.known(known):  # let go of meanwhile
                     new.append(self.drafter.embed([one for one in passages if one[-1] in lost], ()))
                 for some in new:
-                    writer.add_vectors(some.vectors.items(), some.sentences)
-                there = self.catalogue.articles(entry.row for entry, _ in held)
+                    writer.vectors.add(some.vectors.items(), some.sentences)
+                there = self.catalogue.articles.by_row(entry.row for entry, _ in held)
                 for row, cut in ((entry.row, cut) for entry, cut in held if entry.row in there):
-                    if not self.catalogue.has_passages(row, self.space.row):
-                        writer.add_passages(row, self.space.row, [(one, digest) for one, _, digest in cut])
+                    if not self.catalogue.passages.exist(row, self.space.row):
+                        writer.passages.add(row, self.space.row, [(one, digest) for one, _, digest in cut])
             embedded += sum(len(some.vectors) for some in new)
             held, count = [], 0
         return embedded

@@ -43,7 +43,7 @@ def find_damage(catalogue: Catalogue) -> Damage:
     for table in TABLES:
         after: Key | None = None
         while True:
-            some = catalogue.check_rows(table, after, AT_ONCE)
+            some = catalogue.checksums.check(table, after, AT_ONCE)
             found.rows[table] += some.damaged
             found.without += len(some.without)
             if (after := some.last) is None:
@@ -66,7 +66,7 @@ class Repair:
         done = Repaired()
         rows = [row for row in damage.rows["articles"] if isinstance(row, int)]
         self._articles(rows, done)
-        bad = {row for row in rows if self.catalogue.is_in_force(row)}
+        bad = {row for row in rows if self.catalogue.articles.is_in_force(row)}
         self._passages([row for row in damage.rows["passages"] if isinstance(row, int)], bad, done)
         self._vectors([key for key in damage.rows["vectors"] if isinstance(key, bytes)], bad, done)
         return done
@@ -76,41 +76,41 @@ class Repair:
         for table in TABLES:
             after: Key | None = None
             while True:
-                some = self.catalogue.check_rows(table, after, AT_ONCE)
+                some = self.catalogue.checksums.check(table, after, AT_ONCE)
                 if some.without:
                     with self.turn(), self.catalogue.writing() as writer:
-                        writer.fill(table, some.without)
+                        writer.checksums.fill(table, some.without)
                 if (after := some.last) is None:
                     break
 
     def named(self, article: int) -> str:
         """Return how a person knows an article, given by row."""
-        entry = self.catalogue.articles([article]).get(article)
+        entry = self.catalogue.articles.by_row([article]).get(article)
         if entry is None:
             return f"an article that is gone (row {article})"
-        file = self.catalogue.file_of_row(article)
+        file = self.catalogue.files.of_row(article)
         return f"article {entry.id} ({entry.title[:80]!r}, {file or entry.url or entry.key})"
 
     def _articles(self, rows: Sequence[int], done: Repaired) -> None:
         before = {row: self.named(row) for row in rows}
-        files = {row: file for row in rows if (file := self.catalogue.file_of_row(row)) and Path(file).is_file()}
-        again = [row for row in files if self.catalogue.is_in_force(row)]
+        files = {row: file for row in rows if (file := self.catalogue.files.of_row(row)) and Path(file).is_file()}
+        again = [row for row in files if self.catalogue.articles.is_in_force(row)]
         if again:
             with self.turn(), self.catalogue.writing() as writer:
                 for row in again:
-                    writer.reread(row)
+                    writer.files.read_again(row)
             self.reread({files[row] for row in again})
         for row, name in before.items():
-            if not self.catalogue.is_in_force(row):
+            if not self.catalogue.articles.is_in_force(row):
                 with self.turn(), self.catalogue.writing() as writer:
-                    writer.drop_replaced(row)
+                    writer.articles.remove_replaced(row)
                 how = "it was read again from its file" if row in again else "an earlier text, which was let go of"
                 done.said.append(f"{name} was damaged: {how}")
                 continue
-            seen = self.catalogue.seen(files[row]) if row in files else None
+            seen = self.catalogue.files.state(files[row]) if row in files else None
             if seen is not None and seen.size is not None:  # read to its end, and this is no article of it
                 with self.turn(), self.catalogue.writing() as writer:
-                    writer.take_out(row)
+                    writer.articles.remove_row(row)
                 done.said.append(f"{name} was damaged beyond its name: its file was read again")
                 continue
             done.lost[row] = f"{name} is damaged and its file is not there: add it again, or take it out"
@@ -119,34 +119,35 @@ class Repair:
     def _passages(self, passages: Sequence[int], bad: Collection[int], done: Repaired) -> None:
         if not passages:
             return
-        owners = {row for passage in passages for row in self.catalogue.owners(passage, self.space.row)}
+        possible = self.catalogue.passages.possible_owners
+        owners = {row for passage in passages for row in possible(passage, self.space.row)}
         with self.turn(), self.catalogue.writing() as writer:
-            writer.drop_passages(passages)
-        owners |= {entry.row for entry in self.catalogue.lacking(self.space.row, 0, LACKING)}
+            writer.passages.remove(passages)
+        owners |= {entry.row for entry in self.catalogue.articles.without_passages(self.space.row, 0, LACKING)}
         for row in sorted(owners - {*bad}):
-            drafter, entry = self.drafter(), self.catalogue.articles([row])[row]
-            cut = drafter.again(entry, self.catalogue.junk_of(row))
-            known = self.catalogue.has_vectors({digest for *_, digest in cut})
+            drafter, entry = self.drafter(), self.catalogue.articles.by_row([row])[row]
+            cut = drafter.again(entry, self.catalogue.boilerplate.in_article(row))
+            known = self.catalogue.vectors.known({digest for *_, digest in cut})
             new = drafter.embed([(entry.text, *one) for one in cut], known)
             with self.turn(), self.catalogue.writing() as writer:
-                if self.catalogue.is_in_force(row):
-                    writer.add_vectors(new.vectors.items(), new.sentences)
-                    writer.recut(row, self.space.row, [(one, digest) for one, _, digest in cut])
+                if self.catalogue.articles.is_in_force(row):
+                    writer.vectors.add(new.vectors.items(), new.sentences)
+                    writer.articles.resplit(row, self.space.row, [(one, digest) for one, _, digest in cut])
             done.said.append(f"{self.named(row)} had damaged passages: it was cut again")
         if not owners:
             done.said.append(f"{len(passages):,} passages of earlier texts were damaged: they were let go of")
 
     def _vectors(self, digests: Iterable[bytes], bad: Collection[int], done: Repaired) -> None:
         for digest in digests:
-            users = [one for one in self.catalogue.using(digest) if one.article not in bad]
+            users = [one for one in self.catalogue.passages.with_vector(digest) if one.article not in bad]
             names = sorted({self.named(one.article) for one in users})
             for one in users:
-                drafter, entry = self.drafter(), self.catalogue.articles([one.article])[one.article]
+                drafter, entry = self.drafter(), self.catalogue.articles.by_row([one.article])[one.article]
                 text, same = drafter.vector_of(entry, one.passage)
                 if same == digest:
                     new = drafter.embed([(entry.text, one.passage, text, digest)], ())
                     with self.turn(), self.catalogue.writing() as writer:
-                        writer.renew_vectors(new.vectors, new.sentences)
+                        writer.vectors.replace(new.vectors.items(), new.sentences)
                     done.vectors += 1
                     done.said += [f"{name} had a damaged vector: it was embedded again" for name in names]
                     break

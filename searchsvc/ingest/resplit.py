@@ -30,44 +30,47 @@ class Resplit:
     def run(self) -> Report:
         """Recut until nothing is outdated; where another space has taken over, the next run does what is left."""
         report = Report(unit="article")
-        while entries := self.catalogue.uncounted(AT_ONCE):
+        while entries := self.catalogue.boilerplate.to_count(AT_ONCE):
             self._count(entries)
-        while (entries := self.catalogue.outdated(AT_ONCE)) and self.catalogue.space() == self.space:
+        while (entries := self.catalogue.boilerplate.to_resplit(AT_ONCE)) and self.catalogue.spaces.get() == self.space:
             report.embedded += self._cut(entries)
         return report
 
     def _count(self, entries: list[Article]) -> None:
         counted = [(entry.row, blocks_in(entry.source, entry.title, entry.text, entry.origin)) for entry in entries]
         with self.turn(), self.catalogue.writing() as writer:
-            there = self.catalogue.articles(row for row, _ in counted)
+            there = self.catalogue.articles.by_row(row for row, _ in counted)
             for row, blocks in counted:
                 if row in there:
-                    writer.count(row, blocks)
+                    writer.boilerplate.count(row, blocks)
 
     def _cut(self, entries: list[Article]) -> int:
         """Recut some articles; return how many passages were embedded."""
         drafter = self.drafter()
-        junk = {entry.row: self.catalogue.junk_of(entry.row) for entry in entries}
+        junk = {entry.row: self.catalogue.boilerplate.in_article(entry.row) for entry in entries}
         cuts = {entry.row: drafter.again(entry, junk[entry.row]) for entry in entries}
-        before = {row: [one.passage for one in self.catalogue.passages_of(row, self.space.row)] for row in cuts}
+        before = {row: [one.passage for one in self.catalogue.passages.of_article(row, self.space.row)] for row in cuts}
         other = {row for row, cut in cuts.items() if [one for one, *_ in cut] != before[row]}
         passages = [(entry.text, *one) for entry in entries if entry.row in other for one in cuts[entry.row]]
-        known = self.catalogue.has_vectors({digest for *_, digest in passages})
+        known = self.catalogue.vectors.known({digest for *_, digest in passages})
         new = [drafter.embed(passages, known)]
         with self.turn():
-            if self.catalogue.space() != self.space:
+            if self.catalogue.spaces.get() != self.space:
                 return 0
-            if lost := known - self.catalogue.has_vectors(known):  # let go of meanwhile
+            if lost := known - self.catalogue.vectors.known(known):  # let go of meanwhile
                 new.append(drafter.embed([one for one in passages if one[-1] in lost], ()))
-            moving = self.catalogue.space("making") is not None  # whose passages may be of a cut in between
+            moving = self.catalogue.spaces.get("making") is not None  # whose passages may be of a cut in between
             with self.catalogue.writing() as writer:
                 for some in new:
-                    writer.add_vectors(some.vectors.items(), some.sentences)
+                    writer.vectors.add(some.vectors.items(), some.sentences)
                 for row, cut in cuts.items():
-                    if not self.catalogue.is_outdated(row) or self.catalogue.junk_of(row) != junk[row]:
+                    if (
+                        not self.catalogue.boilerplate.is_to_resplit(row)
+                        or self.catalogue.boilerplate.in_article(row) != junk[row]
+                    ):
                         continue  # another process was quicker, or other blocks are junk by now
                     if row in other or moving:
-                        writer.recut(row, self.space.row, [(one, digest) for one, _, digest in cut])
+                        writer.articles.resplit(row, self.space.row, [(one, digest) for one, _, digest in cut])
                     else:
-                        writer.confirm(row)
+                        writer.boilerplate.resplit_done(row)
         return sum(len(some.vectors) for some in new)

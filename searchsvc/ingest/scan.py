@@ -68,7 +68,7 @@ def scan(
     for root in tops:
         base = root if os.path.isdir(root) else root.parent  # noqa: PTH112  Path.is_dir may raise
         for part in _parts(root, only):
-            known = catalogue.seen_under(storable(str(part)))
+            known = catalogue.files.states_under(storable(str(part)))
             found.known.update(known)
             for one in walk(part, inside=root if only is not None else None):
                 where = one.where if isinstance(one, Problem) else storable(str(one))
@@ -90,7 +90,7 @@ def scan(
         apart_from = [storable(str(one)) for one in absent if one != root]
         missing = [name for name in gone if _below(name, [storable(str(root))]) and not _below(name, apart_from)]
         if missing:
-            _judge(root, missing, catalogue.count_under(storable(str(root))), found, prune)
+            _judge(root, missing, catalogue.files.count_under(storable(str(root))), found, prune)
     return found
 
 

@@ -1,37 +1,8 @@
 """Dates, durations, sizes and counts, as every interface writes them; only the standard library is imported."""
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, overload
-
-if TYPE_CHECKING:
-    pass
 
 UNITS = ((1e3, "KB"), (1e6, "MB"), (1e9, "GB"))
-
-
-@overload
-def iso(moment: datetime) -> str: ...
-@overload
-def iso(moment: datetime | None) -> str | None: ...
-def iso(moment: datetime | None) -> str | None:
-    """Return a moment as ISO 8601 in UTC, ending in Z."""
-    return None if moment is None else moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
-
-
-def iso_seconds(moment: datetime) -> str:
-    """Return a moment as `iso` does, without fractions of a second."""
-    return iso(moment.replace(microsecond=0))
-
-
-def rounded(confidence: float | None) -> float | None:
-    """Return a confidence with as many digits as mean something."""
-    return None if confidence is None else round(confidence, 3)
-
-
-def ordinal(number: int) -> str:
-    """Return `1st`, `22nd`, `113th`."""
-    ending = "th" if number % 100 in {11, 12, 13} else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
-    return f"{number}{ending}"
 
 
 def counted(number: int, noun: str) -> str:

@@ -143,11 +143,11 @@ class Library:
         if ident is not None:
             return check_quote(quote, [self.article(ident)])
         candidates = self.snapshot().lexical(terms, QUOTE_CANDIDATES, Filter())
-        return check_quote(quote, self.catalogue.articles(dict.fromkeys(candidates.articles.tolist())).values())
+        return check_quote(quote, self.catalogue.articles.by_row(dict.fromkeys(candidates.articles.tolist())).values())
 
     def article(self, ident: str) -> Article:
         """Return the article with this id; raises NotFound."""
-        article = self.catalogue.article(ident)
+        article = self.catalogue.articles.get(ident)
         if article is None:
             raise NotFound(f"there is no article {ident}", "ids come with the hits of a search")
         return article
@@ -155,7 +155,7 @@ class Library:
     def versions(self, ident: str) -> tuple[Version, ...]:
         """Return the texts that an article has had, newest first; raises NotFound."""
         self.article(ident)
-        return tuple(self.catalogue.versions(ident))
+        return tuple(self.catalogue.articles.versions(ident))
 
     def status(self) -> Status:
         """Return what is indexed; needs neither the model nor the engine."""
@@ -179,7 +179,7 @@ class Library:
 
     def _known_sources(self, names: frozenset[str]) -> frozenset[str]:
         """Return the sources that are known by these names; where there are none, the names, which find nothing."""
-        known = sources_called(names, (source for source, _ in self.catalogue.sources())) if names else None
+        known = sources_called(names, (source for source, _ in self.catalogue.articles.sources())) if names else None
         return known or names
 
     def _steadily(self, find: Callable[[], Found]) -> Found:
@@ -237,12 +237,12 @@ class Library:
             catalogue = self.catalogue
             idents: list[str] = []
             for name in [names] if isinstance(names, str) else names:
-                matches = catalogue.ids_of(name)
+                matches = catalogue.articles.ids_named(name)
                 if not matches:
                     raise NotFound(f"nothing is indexed under {name!r}", "searchsvc search shows keys and sources")
                 idents += matches
             with catalogue.writing() as writer:
-                removed = sum(writer.remove(ident) for ident in dict.fromkeys(idents))
+                removed = sum(writer.articles.remove(ident) for ident in dict.fromkeys(idents))
         self._ingestion.resplit()
         self._catch_up(catalogue)
         return removed
@@ -253,10 +253,10 @@ class Library:
 
     def _catch_up(self, catalogue: Catalogue) -> None:
         """Wait until this process finds what it has just committed to this catalogue."""
-        target = catalogue.generation()
+        target = catalogue.changes.last()
         # A backup restored at this moment may take the change away again.
         deadline = time.monotonic() + CATCH_UP_SECONDS
-        while self.snapshot().generation < min(target, catalogue.generation()):
+        while self.snapshot().generation < min(target, catalogue.changes.last()):
             if time.monotonic() > deadline:
                 raise Busy(f"what was taken in is not searchable yet in {self.folder}", "searchsvc verify says why")
             time.sleep(0.005)
@@ -288,7 +288,7 @@ class Library:
 
         Raises BadInput where the file is there and is something else than a backup.
         """
-        self.catalogue.copy_to(Path(file))
+        self.catalogue.back_up(Path(file))
 
     def restore(self, file: str | Path) -> None:
         """Put the index back to what a backup holds; what was there is lost, once all of the backup is proven.
@@ -337,7 +337,7 @@ class Library:
 
     def knows(self, path: Path) -> bool:
         """Say whether articles came from this file, or from files below this folder."""
-        return self.exists and self.catalogue.count_under(storable(str(path.resolve()))) > 0
+        return self.exists and self.catalogue.files.count_under(storable(str(path.resolve()))) > 0
 
 
 def _located(sources: str | Path | Sequence[Path | str]) -> list[Path | str]:

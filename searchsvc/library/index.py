@@ -149,7 +149,7 @@ class Index:
     @property
     def serving(self) -> Serving:
         """The space that serves, with engine and model; another once re-embedding is complete. Raises NoIndex."""
-        space = self.catalogue.space()
+        space = self.catalogue.spaces.get()
         if space is None:
             raise NoIndex(f"the index in {self.folder} is empty", "searchsvc index PATH… fills it")
         with self._choosing:
@@ -197,7 +197,7 @@ class Index:
         snapshot: Snapshot | None = None
         try:
             snapshot = self._snapshot = serving.engine.snapshot(self.catalogue)
-            if snapshot.generation >= self.catalogue.generation():
+            if snapshot.generation >= self.catalogue.changes.last():
                 return snapshot
         except DamagedIndex as damage:
             if self.note_loss(serving) is None:
@@ -251,7 +251,7 @@ class Index:
                 if is_due:
                     find_near_duplicates(catalogue)
             serving = self.serving
-            if serving.engine.applied(catalogue) != catalogue.generation():
+            if serving.engine.applied(catalogue) != catalogue.changes.last():
                 serving.engine.follow(catalogue)
 
     @contextmanager
@@ -271,8 +271,8 @@ class Index:
     def note_loss(self, serving: Serving) -> str | None:
         """Record, and say, that the catalogue holds less than the search index had taken from it; return that."""
         loss = serving.engine.lost(self.catalogue)
-        if loss is not None and self.catalogue.fact(LOSS) is None:
+        if loss is not None and self.catalogue.metadata.get(LOSS) is None:
             self.announce(f"Attention: {loss}.")
             with suppress(Busy, Unwritable), self.catalogue.writing() as writer:
-                writer.set_fact(LOSS, loss)
+                writer.metadata.set(LOSS, loss)
         return loss

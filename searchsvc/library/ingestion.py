@@ -37,16 +37,16 @@ class Ingestion:
     def begin(self) -> None:
         """Make an empty index where there is none; records what it is made with."""
         index, settings = self._index, self._index.settings
-        if index.is_open and index.catalogue.space() is not None:
+        if index.is_open and index.catalogue.spaces.get() is not None:
             return
         model = _recorded_name(settings.model or BUNDLED)
         embedder = index.parts.load_embedder(model)  # before anything is made, in case there is no such model
         with index.lock(create=True):
-            if index.catalogue.space() is not None:
+            if index.catalogue.spaces.get() is not None:
                 return
             tokens = settings.passage_tokens or PASSAGE_TOKENS
             with index.catalogue.writing() as writer:
-                writer.begin_space(model, embedder.fingerprint, embedder.dimension, tokens, "serving")
+                writer.spaces.begin(model, embedder.fingerprint, embedder.dimension, tokens, "serving")
             index.serving.engine.follow(index.catalogue)
 
     def index(
@@ -110,7 +110,7 @@ class Ingestion:
     def wanted_space(self) -> tuple[str, int] | None:
         """Return the model and passage size that the settings name, where the index was made with others."""
         index, settings = self._index, self._index.settings
-        space = index.catalogue.space() if index.exists else None
+        space = index.catalogue.spaces.get() if index.exists else None
         if space is None:
             return None
         wanted = (_recorded_name(settings.model or space.model), settings.passage_tokens or space.passage_tokens)
@@ -123,12 +123,12 @@ class Ingestion:
         index, (model, tokens) = self._index, wanted
         embedder = index.parts.load_embedder(model)
         with index.lock():
-            space = index.catalogue.space("making")
+            space = index.catalogue.spaces.get("making")
             if space is None or (space.model, space.fingerprint, space.passage_tokens) != (
                 model, embedder.fingerprint, tokens
             ):  # fmt: skip
                 with index.catalogue.writing() as writer:
-                    space = writer.begin_space(model, embedder.fingerprint, embedder.dimension, tokens, "making")
+                    space = writer.spaces.begin(model, embedder.fingerprint, embedder.dimension, tokens, "making")
         index.announce(f"Embedding everything anew with {model}, passages of {tokens} tokens; the old index serves.")
         engine = index.engine(space)
         make_engine = lambda: engine.rebuild(index.catalogue)  # noqa: E731
@@ -141,8 +141,8 @@ class Ingestion:
         catalogue, settings = self._index.catalogue, self._index.settings
         poll = Poll(
             url,
-            catalogue.feed(url),
-            lambda key: catalogue.entry_of(url, key),
+            catalogue.feeds.state(url),
+            lambda key: catalogue.feeds.entry_digest(url, key),
             self.fetcher,
             self._readers,
             settings.article_bytes,

@@ -44,9 +44,9 @@ class Maintenance:
             return
         with index.lock():
             index.serving.engine.rebuild(index.catalogue)
-            if index.catalogue.fact(LOSS) is not None:
+            if index.catalogue.metadata.get(LOSS) is not None:
                 with index.catalogue.writing() as writer:
-                    writer.set_fact(LOSS, None)
+                    writer.metadata.set(LOSS, None)
 
     # ------------------------------------------------------------------ verifying and repairing
 
@@ -63,7 +63,7 @@ class Maintenance:
             try:
                 problems += catalogue.check()
                 damage = find_damage(catalogue)
-                problems += filter(None, (catalogue.fact(LOSS),))
+                problems += filter(None, (catalogue.metadata.get(LOSS),))
                 if isinstance(snapshot, DamagedIndex):
                     raise snapshot
                 if snapshot is None:
@@ -103,7 +103,7 @@ class Maintenance:
         catalogue = self._index.catalogue
         with ExitStack() as transaction:
             transaction.enter_context(catalogue.reading())
-            generation = catalogue.generation()
+            generation = catalogue.changes.last()
             try:
                 snapshot = serving.engine.snapshot(catalogue)
             except DamagedIndex as damage:
@@ -117,7 +117,7 @@ class Maintenance:
         """Repair what is damaged, where this index can be written, and return what was and what was not."""
         index = self._index
         serving, catalogue = index.serving, index.catalogue
-        if not damage and not damage.without and not (all_checked and catalogue.damaged()):
+        if not damage and not damage.without and not (all_checked and catalogue.checksums.damaged()):
             return []
         repair = Repair(catalogue, serving.space, self._ingestion.preparer(), index.commit_lock, self._ingestion.reread)
         try:
@@ -125,7 +125,7 @@ class Maintenance:
             if damage.without:
                 repair.fill()
             with index.commit_lock(), catalogue.writing() as writer:
-                writer.note_damaged(done.lost, all_looked_at=all_checked)
+                writer.checksums.set_damaged(done.lost, all_checked=all_checked)
             if done.vectors:
                 with index.lock():
                     serving.engine.rebuild(catalogue)
@@ -145,18 +145,18 @@ class Maintenance:
             return
         self._swept = time.monotonic()
         catalogue = self._index.catalogue
-        name, _, key = (catalogue.fact(SWEPT) or "").partition(" ")
+        name, _, key = (catalogue.metadata.get(SWEPT) or "").partition(" ")
         table = next((one for one in TABLES if one == name), TABLES[0])
         after: Key | None = None if not key else bytes.fromhex(key) if table == "vectors" else int(key)
-        checked = catalogue.check_rows(table, after, SWEPT_ROWS)
+        checked = catalogue.checksums.check(table, after, SWEPT_ROWS)
         last = checked.last.hex() if isinstance(checked.last, bytes) else checked.last
         place = f"{table} {last}" if last is not None else TABLES[(TABLES.index(table) + 1) % len(TABLES)]
         damage = Damage()
         damage.rows[table] += checked.damaged
         try:
             with self._index.lock(patience=0), catalogue.writing() as writer:
-                writer.fill(table, checked.without)
-                writer.set_fact(SWEPT, place)
+                writer.checksums.fill(table, checked.without)
+                writer.metadata.set(SWEPT, place)
         except (Busy, Unwritable):
             return
         for problem in self._repair(damage, all_checked=False):
@@ -174,7 +174,7 @@ class Maintenance:
             unused, size = catalogue.unused_bytes()
             if unused > max(UNUSED_BYTES, UNUSED_SHARE * size):
                 catalogue.compact()
-            spaces = [space for state in ("serving", "making") if (space := catalogue.space(state))]
+            spaces = [space for state in ("serving", "making") if (space := catalogue.spaces.get(state))]
             folders = {index.engine_folder(space) for space in spaces}
             for path in (index.folder / index.settings.engine).glob("*"):
                 if path not in folders:
@@ -195,7 +195,7 @@ class Maintenance:
         prepared = index.folder / index.settings.engine / ".restored"
 
         def prepare(catalogue: Catalogue) -> None:
-            space = catalogue.space()
+            space = catalogue.spaces.get()
             if space is not None:
                 index.engine(space, prepared).rebuild(catalogue)
 
@@ -203,7 +203,7 @@ class Maintenance:
             shutil.rmtree(prepared, ignore_errors=True)
             try:
                 index.replace_catalogue(Catalogue.restored(file, index.file, prepare))
-                space = index.catalogue.space()
+                space = index.catalogue.spaces.get()
                 if space is not None and prepared.exists():
                     folder = index.engine_folder(space)
                     shutil.rmtree(folder, ignore_errors=True)  # of the index that was, and of no use

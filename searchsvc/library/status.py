@@ -43,8 +43,8 @@ class Status:
 def status_of(index: Index) -> Status:
     """Return the status of an index; needs neither the model nor an opened engine."""
     catalogue, settings = index.catalogue, index.settings
-    counts, space, span = catalogue.counts(), catalogue.space(), catalogue.span()
-    making = catalogue.space("making")
+    counts, space, span = catalogue.counts(), catalogue.spaces.get(), catalogue.articles.date_span()
+    making = catalogue.spaces.get("making")
     applied = index.serving.engine.applied(catalogue) if space else counts.generation
     return Status(
         articles=counts.articles,
@@ -60,12 +60,12 @@ def status_of(index: Index) -> Status:
         oldest=span.oldest,
         newest=span.newest,
         undated=span.undated,
-        sources=tuple(catalogue.sources()),
+        sources=tuple(catalogue.articles.sources()),
         unused_bytes=catalogue.unused_bytes()[0],
         moving_to=f"{making.model}, passages of up to {making.passage_tokens} tokens" if making else None,
         reranker=settings.rerank or None,
         parts=index.health.parts(),
-        damaged=tuple(filter(None, (catalogue.fact(LOSS), *catalogue.damaged()[:MAX_DAMAGED]))),
+        damaged=tuple(filter(None, (catalogue.metadata.get(LOSS), *catalogue.checksums.damaged()[:MAX_DAMAGED]))),
     )
 
 

@@ -74,7 +74,7 @@ class Pipeline:
     def _run(self, query: Query, interpretation: Interpretation) -> Results:
         snapshot, catalogue = self.snapshot, self.catalogue
         dense, fused = self._candidates(query, interpretation)
-        cluster = catalogue.story if query.fold else int
+        cluster = catalogue.near_duplicates.cluster_of if query.fold else int
         ranking = fused.best_first()
         if query.fold:
             ranking = prefer_originals(ranking, {*fused.articles.tolist()}, catalogue)
@@ -82,11 +82,11 @@ class Pipeline:
             ranking = self._reranked(interpretation.topic, ranking, self.reranker)
         with catalogue.reading():
             ranked = group(ranking, query.limit + SPARE, query.per_article, cluster)
-            if catalogue.stamp(snapshot.generation) != snapshot.stamp:
+            if catalogue.changes.identity(snapshot.generation) != snapshot.stamp:
                 raise DamagedIndex("the index is being replaced")
-            passages = catalogue.passages(candidate.row for candidate in ranked)
-            articles = catalogue.articles({candidate.article for candidate in ranked})
-            sentences = catalogue.sentence_vectors(candidate.row for candidate in ranked)
+            passages = catalogue.passages.by_row(candidate.row for candidate in ranked)
+            articles = catalogue.articles.by_row({candidate.article for candidate in ranked})
+            sentences = catalogue.vectors.of_sentences(candidate.row for candidate in ranked)
             duplicates = self._near_duplicates(interpretation, articles) if query.fold else {}
         ranked = [one for one in ranked if one.row in passages and one.article in articles and one.row in sentences]
         ranked = group(ranked, query.limit, query.per_article)
@@ -107,7 +107,7 @@ class Pipeline:
                 articles=snapshot.articles,
                 passages=snapshot.passages,
                 updated=snapshot.updated,
-                pending=catalogue.generation() - snapshot.generation,
+                pending=catalogue.changes.last() - snapshot.generation,
             ),
             period=interpretation.period,
             confidence=certainty,
@@ -131,8 +131,8 @@ class Pipeline:
         """Yield the best passages as a reranker orders them, then the others; a passage that has gone is left out."""
         first = list(islice(ranking, RERANKED))
         with self.catalogue.reading():
-            passages = self.catalogue.passages(candidate.row for candidate in first)
-            articles = self.catalogue.articles({candidate.article for candidate in first})
+            passages = self.catalogue.passages.by_row(candidate.row for candidate in first)
+            articles = self.catalogue.articles.by_row({candidate.article for candidate in first})
         first = [one for one in first if one.row in passages and one.article in articles]
         pairs = [(articles[one.article], passages[one.row].passage) for one in first]
         texts = [f"{article.title}\n{article.text[passage.start : passage.end]}" for article, passage in pairs]
@@ -145,7 +145,7 @@ class Pipeline:
         """Return the near-duplicates of each article that a query lets through, in the order shown."""
         shown: dict[int, tuple[Article, ...]] = {}
         for row in articles:
-            others = self.catalogue.articles(self.catalogue.copies(row)).values()
+            others = self.catalogue.articles.by_row(self.catalogue.near_duplicates.of(row)).values()
             passing = filter(interpretation.filters.allows, others)
             shown[row] = tuple(sorted(passing, key=lambda article: (article.published or LAST, article.row)))
         return shown
@@ -220,8 +220,8 @@ def prefer_originals(ranking: Iterable[Ranked], articles: Collection[int], catal
     for candidate in ranking:
         article = candidate.article
         if article not in outranked:
-            others = [other for other in catalogue.copies(article) if other in articles]
-            standings = catalogue.standings([article, *others]) if others else {}
+            others = [other for other in catalogue.near_duplicates.of(article) if other in articles]
+            standings = catalogue.articles.standings([article, *others]) if others else {}
             outranked[article] = bool(standings) and standings.get(article, 0) < max(standings.values())
         if not outranked[article]:
             yield candidate

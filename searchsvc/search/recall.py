@@ -29,9 +29,9 @@ def measure_recall(snapshot: Snapshot, catalogue: Catalogue, space: EmbeddingSpa
     vector's cosine is within 0.001 of the tenth's, so that equals do not count as misses, nor other passages as found.
     """
     with catalogue.reading():
-        articles, _ = catalogue.changes(0, snapshot.generation)
+        articles, _ = catalogue.changes.between(0, snapshot.generation)
         sampled = articles[:: -(-len(articles) // SAMPLE) or 1]
-        sample = catalogue.rows(sampled, space.row)
+        sample = catalogue.vectors.of_articles(sampled, space.row)
         if not len(sample.rows):
             return None, 0
         vectors = sample.vectors[np.searchsorted(sample.articles, np.unique(sample.articles))].astype(np.float32)
@@ -40,7 +40,7 @@ def measure_recall(snapshot: Snapshot, catalogue: Catalogue, space: EmbeddingSpa
         cosines = [np.empty(0, np.float32) for _ in approximate]
         count = 0
         for start in range(0, len(articles), AT_ONCE):
-            batch = catalogue.rows(articles[start : start + AT_ONCE], space.row)
+            batch = catalogue.vectors.of_articles(articles[start : start + AT_ONCE], space.row)
             if not len(batch.rows):
                 continue
             similarities = vectors @ batch.vectors.astype(np.float32).T

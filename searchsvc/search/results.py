@@ -6,9 +6,11 @@ from datetime import datetime
 from html import escape
 from typing import overload
 
+from searchsvc import schemas
 from searchsvc.query import Query
 from searchsvc.query.periods import Period
 from searchsvc.search.confidence import DOUBTFUL
+from searchsvc.search.serialize import serialize_results
 from searchsvc.text.article import Article, Excerpt, Span
 
 
@@ -114,6 +116,10 @@ class Results:
         doubt = ", nothing convincing" if self.is_doubtful else ""
         first = f", first {self.hits[0]!r}" if self.hits else ""
         return f"<Results for {_short(self.query.text)!r}: {count}{doubt}{first}>"
+
+    def to_dict(self) -> schemas.Results:
+        """Return the results as JSON values, as a server sends them."""
+        return serialize_results(self, explain=self.query.explain)
 
     def _repr_html_(self) -> str:
         """Return a small table for notebooks, the answering sentence marked; all that articles say is escaped."""

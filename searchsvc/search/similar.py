@@ -35,16 +35,20 @@ def similar(
     the whole of it. Raises DamagedIndex where the catalogue was replaced by another since the snapshot was taken.
     """
     with catalogue.reading():
-        if catalogue.stamp(snapshot.generation) != snapshot.stamp:
+        if catalogue.changes.identity(snapshot.generation) != snapshot.stamp:
             raise DamagedIndex("the index is being replaced")
-        own_cluster = catalogue.story(article.row)
-        nearest = [*_nearest(catalogue.rows([article.row], space.row).vectors, snapshot, filters)]
+        own_cluster = catalogue.near_duplicates.cluster_of(article.row)
+        nearest = [*_nearest(catalogue.vectors.of_articles([article.row], space.row).vectors, snapshot, filters)]
         preferred = prefer_originals(nearest, {candidate.article for candidate in nearest}, catalogue)
-        others = (candidate for candidate in preferred if catalogue.story(candidate.article) != own_cluster)
-        ranked = group(others, limit + SPARE, 1, catalogue.story)
-        passages = catalogue.passages(candidate.row for candidate in ranked)
-        articles = catalogue.articles(candidate.article for candidate in ranked)
-        sentences = catalogue.sentence_vectors(candidate.row for candidate in ranked)
+        others = (
+            candidate
+            for candidate in preferred
+            if catalogue.near_duplicates.cluster_of(candidate.article) != own_cluster
+        )
+        ranked = group(others, limit + SPARE, 1, catalogue.near_duplicates.cluster_of)
+        passages = catalogue.passages.by_row(candidate.row for candidate in ranked)
+        articles = catalogue.articles.by_row(candidate.article for candidate in ranked)
+        sentences = catalogue.vectors.of_sentences(candidate.row for candidate in ranked)
     hits: list[Hit] = []
     for candidate in ranked:
         if (

@@ -79,12 +79,12 @@ class Jobs:
         known = self._ended.get(ident) or self._begun.get(ident)
         if known is not None:
             return known
-        job = self._library.catalogue.job(ident)
+        job = self._library.catalogue.jobs.get(ident)
         if job is not None and self._is_left(job):
             # It may have ended, and its process after it, since it was looked up.
-            job = self._library.catalogue.job(ident)
+            job = self._library.catalogue.jobs.get(ident)
             if job is not None and job.ended is None:
-                job = self._ended[ident] = replace(job, ended=datetime.now(UTC), said=_failure(GONE))
+                job = self._ended[ident] = replace(job, ended=datetime.now(UTC), result=_failure(GONE))
                 with suppress(RuntimeError):  # no room for another thread: it is done when a server starts
                     threading.Thread(target=self.end_left, name="jobs", daemon=True).start()
         if job is None:
@@ -99,7 +99,7 @@ class Jobs:
         """Put on record that jobs whose process is gone have failed; tries until that is done."""
         while self._library.exists:
             try:
-                for job in filter(self._is_left, self._library.catalogue.unended_jobs()):
+                for job in filter(self._is_left, self._library.catalogue.jobs.unended()):
                     self._end(job, _failure(GONE))
             except Exception as fault:  # noqa: BLE001  nothing may end this before it is done
                 time.sleep(self._library.health.failed("jobs", fault))
@@ -151,7 +151,7 @@ class Jobs:
                 return
 
     def _ended_with(self, job: Job, said: str) -> Job:
-        ended = replace(job, ended=datetime.now(UTC), said=said)
+        ended = replace(job, ended=datetime.now(UTC), result=said)
         return self._ended.setdefault(job.id, ended)
 
     def _is_left(self, job: Job) -> bool:
@@ -166,7 +166,7 @@ class Jobs:
 
     def _record(self, job: Job) -> None:
         with self._library.catalogue.writing() as writer:
-            writer.set_job(job)
+            writer.jobs.put(job)
 
 
 class Following:

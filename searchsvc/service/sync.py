@@ -142,7 +142,7 @@ class _Feed:
 
     def _state(self) -> tuple[FeedState, float]:
         """Return what is on record of the feed, and the seconds until it is due."""
-        state = self.library.catalogue.feed(self.url)
+        state = self.library.catalogue.feeds.state(self.url)
         return state, (state.next_at - datetime.now(UTC)).total_seconds() if state.next_at else 0.0
 
     def _report(self, state: FeedState, wait: float, reason: str) -> None:

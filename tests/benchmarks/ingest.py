@@ -135,10 +135,10 @@ def write_passages(library: Library, keys: list[str], to: Path) -> None:
     """Write what was embedded, title and text, a line each."""
     with to.open("w", encoding="utf-8") as out:
         for key in keys:
-            entry = library.catalogue.article(article_id(key))
+            entry = library.catalogue.articles.get(article_id(key))
             if entry is None:
                 continue  # nothing in it could be searched
-            for found in library.catalogue.passages_of(entry.row):
+            for found in library.catalogue.passages.of_article(entry.row):
                 text = entry.text[found.passage.start : found.passage.end]
                 out.write(json.dumps({"_id": str(found.row), "title": entry.title, "text": text}) + "\n")
 

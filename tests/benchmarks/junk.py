@@ -44,9 +44,9 @@ def main() -> None:
         catalogue = Catalogue(options.index / "catalogue.sqlite3")
     except SearchsvcError as fault:
         sys.exit(f"{fault.message} ({fault.hint})" if fault.hint else fault.message)
-    recurring = catalogue.recurring(options.least)
-    out = [one for one in recurring if one.junk]
-    kept = [one for one in recurring if not one.junk]
+    recurring = catalogue.boilerplate.recurring(options.least)
+    out = [one for one in recurring if one.is_boilerplate]
+    kept = [one for one in recurring if not one.is_boilerplate]
     some = random.Random(options.seed).sample(out, min(options.shown, len(out)))
     record = {
         "articles": catalogue.counts().articles,
@@ -54,7 +54,7 @@ def main() -> None:
         "times_left_out": sum(one.articles for one in out),
         "kept": len(kept),
         "times_kept": sum(one.articles for one in kept),
-        "outdated": len(catalogue.outdated(1_000_000)),
+        "outdated": len(catalogue.boilerplate.to_resplit(1_000_000)),
         "ms_an_article": counting_ms(catalogue),
     }
     examples = {"left_out": [*texts(catalogue, some)], "kept": [*texts(catalogue, kept[: options.shown])]}
@@ -71,14 +71,14 @@ def main() -> None:
 
 def texts(catalogue: Catalogue, blocks: Iterable[RecurringBlock]) -> Iterable[Shown]:
     for one in blocks:
-        entry = catalogue.articles([one.article])[one.article]
+        entry = catalogue.articles.by_row([one.article])[one.article]
         found = (text for text in entry.text.split("\n\n") if number_of(entry.source, text, entry.origin) == one.number)
         yield Shown(one.articles, entry.source, next(found))
 
 
 def counting_ms(catalogue: Catalogue) -> float:
-    added, _ = catalogue.changes(0, catalogue.generation())
-    entries = catalogue.articles(added[-TIMED:]).values()
+    added, _ = catalogue.changes.between(0, catalogue.changes.last())
+    entries = catalogue.articles.by_row(added[-TIMED:]).values()
     began = time.process_time()
     for entry in entries:
         blocks_in(entry.source, entry.title, entry.text, entry.origin)

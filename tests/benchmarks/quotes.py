@@ -42,11 +42,11 @@ def main() -> None:
 
 def chosen(library: Library, number: int, chance: random.Random) -> list[Sentence]:
     """Return sentences of 40 to 400 characters, each of another article."""
-    catalogue, space = library.catalogue, library.catalogue.space().row
-    rows, _ = catalogue.changes(0, catalogue.generation())
+    catalogue, space = library.catalogue, library.catalogue.spaces.get().row
+    rows, _ = catalogue.changes.between(0, catalogue.changes.last())
     found: list[Sentence] = []
-    for entry in catalogue.articles(chance.sample(rows, min(len(rows), 3 * number))).values():
-        passages = (one.passage for one in catalogue.passages_of(entry.row, space))
+    for entry in catalogue.articles.by_row(chance.sample(rows, min(len(rows), 3 * number))).values():
+        passages = (one.passage for one in catalogue.passages.of_article(entry.row, space))
         spans = [span for one in passages for span in one.sentences if 40 <= span[1] - span[0] <= 400]
         if spans:
             found.append((entry, *chance.choice(spans)))

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from searchsvc.catalogue.database import APPLICATION, MIGRATIONS
-from searchsvc.errors import DamagedCatalogue
+from searchsvc.catalogue.connection import Connection
+from searchsvc.catalogue.schema import APPLICATION, VERSION, create_tables
+from searchsvc.errors import DamagedCatalogue, ModelMismatch
 from searchsvc.library import Library
 from searchsvc.text.article import RawArticle
 
+VERSION_8 = Path(__file__).with_name("version_8.sql").read_text(encoding="utf-8")
 ENDLESS = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT"
 
 FITTING = "UPDATE {}, checksum = NULL"  # as in rows of an older version
@@ -45,22 +47,23 @@ def cut(file: Path) -> None:
 HARMS = {
     "a trigger": (edited("CREATE TRIGGER t AFTER INSERT ON articles BEGIN DELETE FROM articles; END"), "its trigger t"),
     "a trigger that never ends": (
-        edited(f"CREATE TRIGGER t AFTER UPDATE ON facts BEGIN INSERT INTO junk {ENDLESS} x FROM n; END"),
+        edited(f"CREATE TRIGGER t AFTER UPDATE ON metadata BEGIN INSERT INTO boilerplate {ENDLESS} x FROM n; END"),
         "its trigger t",
     ),
     "another view of our name": (
-        edited(f"DROP VIEW newest; CREATE VIEW newest AS {ENDLESS} max(x) AS row FROM n"), "its view newest is none",
+        edited(f"DROP VIEW current_articles; CREATE VIEW current_articles AS {ENDLESS} max(x) AS row FROM n"),
+        "its view current_articles is none",
     ),
     "a view that never ends": (edited(f"CREATE VIEW v AS {ENDLESS} max(x) FROM n"), "its view v is none of ours"),
     "a view for a table": (
-        edited("ALTER TABLE facts RENAME TO kept; CREATE VIEW facts AS SELECT * FROM kept"), "its table kept",
+        edited("ALTER TABLE metadata RENAME TO kept; CREATE VIEW metadata AS SELECT * FROM kept"), "its table kept",
     ),
     "a generated column": (
-        edited("ALTER TABLE jobs ADD COLUMN more TEXT GENERATED ALWAYS AS (upper(said))"), "its table jobs is none",
+        edited("ALTER TABLE jobs ADD COLUMN more TEXT GENERATED ALWAYS AS (upper(result))"), "its table jobs is none",
     ),
     "a column more": (edited("ALTER TABLE files ADD COLUMN more BLOB DEFAULT (randomblob(9))"), "its table files"),
     "an expression in an index": (edited("CREATE INDEX i ON articles (lower(title))"), "its index i is none of ours"),
-    "an index that is missing": (edited("DROP INDEX claims_by_id"), "its index claims_by_id is missing"),
+    "an index that is missing": (edited("DROP INDEX file_articles_by_id"), "its index file_articles_by_id is missing"),
     "a table that takes any type": (redefined("articles", ") STRICT", ")"), "its table articles is none of ours"),
     "a check that always holds": (redefined("changes", "action IN", "1 OR action IN"), "its table changes"),
     "no such version": (edited("PRAGMA user_version = 0"), "of no version that is known"),
@@ -80,7 +83,7 @@ HARMS = {
     "a date beyond all years": (
         edited(FITTING.format("articles SET published = 9000000000000000000")), "outside of the years 1 to 9999",
     ),
-    "no lineage": (edited("DELETE FROM facts"), "no lineage"),
+    "no lineage": (edited("DELETE FROM metadata"), "no lineage"),
     "a file that is cut": (cut, "is damaged"),
 }  # fmt: skip
 
@@ -124,7 +127,7 @@ def test_what_no_catalogue_holds_is_refused_and_the_old_index_answers(
 def test_a_proof_that_takes_too_long_is_ended(
     stocked: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("searchsvc.catalogue.validation.LEAST_SECONDS", 0.0)
+    monkeypatch.setattr("searchsvc.catalogue.validation.MIN_SECONDS", 0.0)
     monkeypatch.setattr("searchsvc.catalogue.validation.BYTES_A_SECOND", 1e12)
     monkeypatch.setattr("searchsvc.catalogue.validation.STEPS", 1)
     with pytest.raises(DamagedCatalogue, match=r"within 0 seconds|after 0 seconds"):
@@ -164,23 +167,49 @@ def test_the_old_index_serves_until_the_followers_of_the_new_one_are_there(
     assert said == []  # nothing had to be made anew
 
 
-@pytest.mark.parametrize("version", range(1, len(MIGRATIONS)))
-@pytest.mark.parametrize("commented", [False, True])
-def test_a_backup_of_an_older_version_is_taken(stocked: Library, tmp_path: Path, version: int, commented: bool) -> None:
-    file = tmp_path / "old"
-    with closing(sqlite3.connect(file, isolation_level=None)) as db:
-        for script in MIGRATIONS[:version]:
-            db.executescript(script if commented else re.sub("--.*", "", script))
+def test_a_backup_of_searchsvc_0_1_is_taken(stocked: Library, tmp_path: Path) -> None:
+    edited(VERSION_8)(tmp_path / "old")
+    stocked.restore(tmp_path / "old")
+    assert (keys(stocked, "copper"), stocked.status().articles) == ([], 9)
+    assert keys(stocked, "bakery") == ["bakery.md"]
+    assert stocked.verify().problems == ()
+
+
+@pytest.mark.parametrize("version", [8, VERSION])
+def test_an_empty_backup_is_taken_whatever_its_comments(stocked: Library, tmp_path: Path, version: int) -> None:
+    with closing(sqlite3.connect(tmp_path / "empty", isolation_level=None, factory=Connection)) as db:
+        create_tables(db, version)
         db.execute(f"PRAGMA user_version = {version}")
         db.execute(f"PRAGMA application_id = {APPLICATION}")
-        if version == 1:
-            facts = {"model": "m", "fingerprint": "f", "dimension": "32", "passage_tokens": "160"}
-            db.executemany("INSERT INTO facts VALUES (?, ?)", facts.items())
-        else:
-            db.execute("INSERT INTO spaces VALUES (1, 'm', 'f', 32, 160, 'serving', 0)")
-    stocked.restore(file)
+        db.execute("INSERT INTO spaces VALUES (1, 'm', 'f', 32, 160, 'serving', 0)")
+        db.execute("PRAGMA writable_schema = ON")
+        db.execute("UPDATE sqlite_schema SET sql = replace(sql, ',', ', -- a comment\n   ') WHERE name = 'jobs'")
+    stocked.restore(tmp_path / "empty")
     assert stocked.status().articles == 0
     assert stocked.verify().problems == ()
+
+
+@pytest.mark.parametrize(
+    "harm", ["DROP INDEX claims_by_id", "ALTER TABLE jobs ADD COLUMN more TEXT", "DELETE FROM vectors"]
+)
+def test_a_backup_of_searchsvc_0_1_is_looked_at_as_closely(stocked: Library, tmp_path: Path, harm: str) -> None:
+    edited(f"{VERSION_8}; {harm}")(tmp_path / "old")
+    with pytest.raises(DamagedCatalogue, match=r"claims_by_id is missing|table jobs is none|refers to nothing"):
+        stocked.restore(tmp_path / "old")
+    assert keys(stocked, "cobalt") == ["c"]
+
+
+@pytest.mark.parametrize("version", range(1, 8))
+def test_a_backup_of_a_version_that_was_never_released_is_refused(
+    stocked: Library, tmp_path: Path, version: int
+) -> None:
+    edited(f"{VERSION_8}; PRAGMA user_version = {version}")(tmp_path / "old")
+    with pytest.raises(
+        ModelMismatch, match=rf"^the backup .*old was made by .* \(catalogue version {version}\)"
+    ) as refused:
+        stocked.restore(tmp_path / "old")
+    assert "`searchsvc index`" in str(refused.value.hint)
+    assert keys(stocked, "cobalt") == ["c"]
 
 
 def test_what_processes_recorded_of_themselves_is_not_taken_over(
@@ -188,15 +217,15 @@ def test_what_processes_recorded_of_themselves_is_not_taken_over(
 ) -> None:
     endless = 2**63 - 1
     edited(
-        f"""INSERT INTO parts VALUES ('0123456789abcdef', 'feed', 1, 'gone', {endless}, {endless});
-        INSERT OR REPLACE INTO facts VALUES ('swept', 'articles abc'), ('loss', 'all of it');
+        f"""INSERT INTO failing_parts VALUES ('0123456789abcdef', 'feed', 1, 'gone', {endless}, {endless});
+        INSERT OR REPLACE INTO metadata VALUES ('swept', 'articles abc'), ('loss', 'all of it');
         INSERT INTO files (path, size, problems) VALUES ('/x', 1, '[1]')"""
     )(tmp_path / "backup")
     stocked.restore(tmp_path / "backup")
     shelf = open_library()
     assert (shelf.status().parts, shelf.status().damaged) == ((), ())
-    assert shelf.catalogue.fact("swept") is None
-    seen = shelf.catalogue.seen("/x")
+    assert shelf.catalogue.metadata.get("swept") is None
+    seen = shelf.catalogue.files.state("/x")
     assert seen is not None
     assert (seen.size, seen.problems) == (None, ())  # it is read again
     assert keys(shelf, "copper") == ["a"]

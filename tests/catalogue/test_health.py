@@ -106,7 +106,7 @@ def test_what_fails_in_a_process_is_seen_in_others_as_long_as_it_runs(library: L
     assert set(failing(library)) == {"files"}  # whatever it left on record
     library.health.well("files")
     assert failing(library) == {}
-    assert library.catalogue.failing_parts() == []
+    assert library.catalogue.failing_parts.all() == []
 
 
 def test_only_what_changes_is_written(library: Library) -> None:
@@ -151,7 +151,7 @@ def test_where_the_index_lies_is_not_shown(library: Library) -> None:
 def test_what_cannot_be_put_on_record_is_known_here_and_put_there_later(
     library: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("searchsvc.catalogue.database.PATIENCE", 0.05)
+    monkeypatch.setattr("searchsvc.catalogue.connection.PATIENCE", 0.05)
     fresh = Library(library.settings)
     held = sqlite3.connect(library.folder / "catalogue.sqlite3", isolation_level=None)
     held.execute("BEGIN IMMEDIATE")
@@ -259,7 +259,7 @@ def test_a_feed_that_cannot_be_had_is_failing_until_it_can(site: Site, library: 
         )
     site.page("/rss?token=secret", RSS.format(name="comet", text="A comet was seen."), "application/rss+xml")
     with library.catalogue.writing() as writer:
-        writer.set_feed(url, FeedState(failures=1, next_at=datetime.now(UTC)))
+        writer.feeds.set_state(url, FeedState(failures=1, next_at=datetime.now(UTC)))
     last = Library(allowed.settings)
     with following(last, url):
         until(lambda: keys(library, "comet"))
@@ -282,7 +282,7 @@ def test_a_feed_whose_server_names_a_time_beyond_dates_is_asked_again(site: Site
     allowed = Library(Settings(index=library.folder, private_networks="allow"))
     report = allowed.index([f"{site.url}/rss"])
     assert [problem.reason for problem in report.problems] == ["answered 410"]
-    state = library.catalogue.feed(f"{site.url}/rss")
+    state = library.catalogue.feeds.state(f"{site.url}/rss")
     assert state.failures == 1
     assert state.next_at is not None
     assert state.next_at < datetime.now(UTC) + timedelta(days=7, minutes=1)
@@ -379,7 +379,7 @@ def test_an_article_whose_copies_cannot_be_looked_for_keeps_no_others_from_being
     library.add([replace(story(1, text), title="Bridges"), cursed, replace(story(3, text), title="Bridges")])
     assert keys(library, "cursed") >= {"story 2"}
     assert {"story 1", "story 3"} & {one.key for hit in library.search("bridge").hits for one in hit.also_in}
-    assert not library.catalogue.unfolded(1)
+    assert not library.catalogue.near_duplicates.to_compare(1)
     assert len([record for record in caplog.records if record.exc_info]) == 1
 
 
@@ -396,10 +396,10 @@ def test_articles_are_searchable_though_folding_and_recutting_fail(
         assert keys(library, "quagga") == {"story 1"}
         assert set(failing(library)) == {"folding", "recutting"}
         assert library.index([]).added == 0  # and does not try for ever
-    assert library.catalogue.unfolded(1)
+    assert library.catalogue.near_duplicates.to_compare(1)
     later = Library(library.settings)  # which need not wait
     later.add([story(2)])
-    assert not library.catalogue.unfolded(1)
+    assert not library.catalogue.near_duplicates.to_compare(1)
 
 
 # ---------------------------------------------------------------------- a server

@@ -14,7 +14,7 @@ from llama_index.core.schema import MetadataMode, NodeRelationship
 from searchsvc import Client, Library, Settings
 from searchsvc.connectors import langchain, llamaindex
 from searchsvc.errors import BadInput
-from searchsvc.interfaces.serialize import serialize_results
+from searchsvc.search.serialize import serialize_results
 from searchsvc.text.article import RawArticle, article_id
 from searchsvc.text.dates import parse_published
 

@@ -90,8 +90,8 @@ def differences(engine: Engine, shelf: Shelf) -> list[str]:
 
 def by_hand(shelf: Shelf, vector: np.ndarray, k: int, let: Callable[[int], bool]) -> tuple[list[int], list[float]]:
     """Search all vectors of the catalogue one by one; articles' rows and passages' rows are the same on a shelf."""
-    added, _ = shelf.catalogue.changes(0, shelf.catalogue.generation())
-    rows = shelf.catalogue.rows(added, shelf.space.row)
+    added, _ = shelf.catalogue.changes.between(0, shelf.catalogue.changes.last())
+    rows = shelf.catalogue.vectors.of_articles(added, shelf.space.row)
     kept = np.array([let(row) for row in rows.articles.tolist()], bool)
     cosines = rows.vectors[kept].astype(np.float32) @ vector
     best = np.argsort(-cosines, kind="stable")[:k]
@@ -136,7 +136,7 @@ def lets(entry: Any, filters: Filter) -> bool:
 
 def test_dense_finds_what_a_search_by_hand_finds_under_every_filter(thousands: Shelf, engine: Engine) -> None:
     snapshot = followed(engine, thousands)
-    entries = thousands.catalogue.articles(range(1, 3_001))
+    entries = thousands.catalogue.articles.by_row(range(1, 3_001))
     assert (snapshot.passages, snapshot.articles, len(entries)) == (2_940, 2_940, 2_940)
     for name, filters in FILTERS.items():
         let = {row for row, entry in entries.items() if lets(entry, filters)}
@@ -151,7 +151,7 @@ def test_dense_finds_what_a_search_by_hand_finds_under_every_filter(thousands: S
 
 def test_both_retrievers_obey_the_same_filter_of_any_width(thousands: Shelf, engine: Engine) -> None:
     snapshot = followed(engine, thousands)
-    entries = thousands.catalogue.articles(range(1, 3_001))
+    entries = thousands.catalogue.articles.by_row(range(1, 3_001))
     for name, filters in FILTERS.items():
         expected = sorted(row for row, entry in entries.items() if lets(entry, filters))
         by_vector = snapshot.dense(thousands.vector("q"), 5_000, filters)
@@ -191,7 +191,7 @@ def test_a_snapshot_says_what_it_holds(shelf: Shelf, engine: Engine) -> None:
     shelf.put_all([("a", "news", {}), ("b", "news", {})])
     snapshot = followed(engine, shelf)
     assert (snapshot.generation, snapshot.articles, snapshot.passages) == (2, 2, 2)
-    assert snapshot.updated == shelf.catalogue.changed_at(2)
+    assert snapshot.updated == shelf.catalogue.changes.time_of(2)
     assert engine.snapshot(shelf.catalogue) is snapshot
 
 
@@ -502,20 +502,20 @@ def halves(shelf: Shelf, ident: str, first: str, second: str) -> None:
     """Put an article of two passages."""
     text, cut = f"{first}\n{second}", len(first)
     with shelf.catalogue.writing() as writer:
-        writer.add_vectors((half.encode(), shelf.vector(half).astype(np.float16)) for half in (first, second))
+        writer.vectors.add((half.encode(), shelf.vector(half).astype(np.float16)) for half in (first, second))
         passages = [
             (Passage(0, cut, ((0, cut),)), first.encode()),
             (Passage(cut + 1, len(text), ((cut + 1, len(text)),)), second.encode()),
         ]
-        facts = {"digest": text.encode(), "given": text.encode(), "file": None, "space": shelf.space.row}
-        writer.put(bare(ident, text), passages=passages, **facts)
+        facts = {"digest": text.encode(), "content_digest": text.encode(), "file": None, "space": shelf.space.row}
+        writer.articles.put(bare(ident, text), passages=passages, **facts)
 
 
 def test_a_phrase_is_required_of_the_passage_and_excluded_from_the_whole_article(shelf: Shelf, engine: Engine) -> None:
     halves(shelf, "a", "news of the grain talks", "news of the weather")
     halves(shelf, "b", "news of the sun", "news of the rain")
     snapshot = followed(engine, shelf)
-    first, *_ = (found.row for found in shelf.catalogue.passages_of(shelf.row("a"), shelf.space.row))
+    first, *_ = (found.row for found in shelf.catalogue.passages.of_article(shelf.row("a"), shelf.space.row))
     for filters, rows in (
         (Filter(phrases=("grain talks",)), [first]),
         (Filter(phrases=("talks news",)), []),
@@ -642,11 +642,11 @@ def test_an_old_snapshot_finds_what_was_replaced_and_it_can_still_be_read(shelf:
         assert spoken(shelf, followed(engine, shelf), "floods") == []
     (best,) = old.dense(shelf.vector("a news of floods"), 1, ANY).rows.tolist()
     assert old.lexical(words("floods"), 9, ANY).rows.tolist() == [best]
-    found = shelf.catalogue.passages([best])[best]
-    assert (found.article, shelf.catalogue.articles([row])[row].text) == (row, "news of floods")
+    found = shelf.catalogue.passages.by_row([best])[best]
+    assert (found.article, shelf.catalogue.articles.by_row([row])[row].text) == (row, "news of floods")
     with shelf.catalogue.writing() as writer:
         writer.tidy(datetime.now(UTC) + timedelta(days=1))
-    assert shelf.catalogue.passages([best]) == {}
+    assert shelf.catalogue.passages.by_row([best]) == {}
     assert both(shelf, engine.snapshot(shelf.catalogue)) == {"a", "b"}
 
 
@@ -664,7 +664,7 @@ class Model:
             for _ in range(self.rng.randint(1, 5)):
                 ident = f"a{self.rng.randrange(60)}"
                 if self.rng.random() < 0.3:
-                    assert writer.remove(ident) == (self.held.pop(ident, None) is not None)
+                    assert writer.articles.remove(ident) == (self.held.pop(ident, None) is not None)
                 else:
                     texts = [" ".join(self.rng.choices(WORDS, k=6)) for _ in range(self.rng.randint(0, 3))]
                     self._put(writer, ident, texts)
@@ -675,9 +675,9 @@ class Model:
         for text in texts:
             start = cut[-1][0].end + 1 if cut else 0
             cut.append((Passage(start, start + len(text), ((start, start + len(text)),)), text.encode()))
-        writer.add_vectors((text.encode(), self.shelf.vector(text).astype(np.float16)) for text in texts)
-        facts = {"digest": body.encode(), "given": body.encode(), "file": None, "space": self.shelf.space.row}
-        writer.put(bare(ident, body), passages=cut, **facts)
+        writer.vectors.add((text.encode(), self.shelf.vector(text).astype(np.float16)) for text in texts)
+        facts = {"digest": body.encode(), "content_digest": body.encode(), "file": None, "space": self.shelf.space.row}
+        writer.articles.put(bare(ident, body), passages=cut, **facts)
 
     def rows(self) -> dict[int, str]:
         """Return the text of each passage by its row."""
@@ -685,7 +685,7 @@ class Model:
         return {
             one.row: text
             for ident, texts in self.held.items()
-            for one, text in zip(catalogue.passages_of(self.shelf.row(ident), 1), texts, strict=True)
+            for one, text in zip(catalogue.passages.of_article(self.shelf.row(ident), 1), texts, strict=True)
         }
 
 
@@ -752,9 +752,9 @@ def test_while_both_indexes_are_made_anew_nothing_is_found_twice(
 def test_two_spaces_side_by_side_do_not_see_each_other(shelf: Shelf, make_engine: Callable[..., Engine]) -> None:
     shelf.put_all([("a", "news of floods", {}), ("b", "news of fires", {})])
     with shelf.catalogue.writing() as writer:
-        other = writer.begin_space("other", "other", 3, 80, "making")
-        writer.add_vectors([(b"other", np.array([1, 0, 0], np.float16))])
-        writer.add_passages(shelf.row("a"), other.row, [(Passage(8, 14, ((8, 14),)), b"other")])
+        other = writer.spaces.begin("other", "other", 3, 80, "making")
+        writer.vectors.add([(b"other", np.array([1, 0, 0], np.float16))])
+        writer.passages.add(shelf.row("a"), other.row, [(Passage(8, 14, ((8, 14),)), b"other")])
     first, second = make_engine("1"), make_engine("2", other)
     assert followed(first, shelf).rows().tolist() == [1, 2]
     assert followed(second, shelf).rows().tolist() == [3]
@@ -848,7 +848,9 @@ def test_a_commit_that_changed_nothing_and_was_not_recorded_is_no_damage(
     record = tmp_path / "local/lexical.json"
     before = record.read_bytes()
     with shelf.catalogue.writing() as writer:  # an article without passages, of which the index holds nothing
-        writer.put(bare("b", ""), digest=b"", given=b"", file=None, space=shelf.space.row, passages=[])
+        writer.articles.put(
+            bare("b", ""), digest=b"", content_digest=b"", file=None, space=shelf.space.row, passages=[]
+        )
     followed(make_engine(), shelf)
     record.write_bytes(before)
     snapshot = make_engine().snapshot(shelf.catalogue)
@@ -864,20 +866,23 @@ from searchsvc.engines.local import LocalEngine, dense
 from searchsvc.text.passages import Passage
 dense.FRESH_MIN = 6
 catalogue = Catalogue(Path(sys.argv[1]))
-space, example, rng = catalogue.space(), catalogue.article("a"), random.Random(0)
+space, example, rng = catalogue.spaces.get(), catalogue.articles.get("a"), random.Random(0)
 engine = LocalEngine(Path(sys.argv[2]), space)
 end = time.monotonic() + 5
 while time.monotonic() < end:
     with catalogue.writing() as writer:
         ident = f"b{rng.randrange(30)}"
         if rng.random() < 0.4:
-            writer.remove(ident)
+            writer.articles.remove(ident)
         else:
             digest = rng.randbytes(8)
-            writer.add_vectors([(digest, np.full(space.dimension, 0.25, np.float16))])
+            writer.vectors.add([(digest, np.full(space.dimension, 0.25, np.float16))])
             values = {**{name: getattr(example, name) for name in example.__slots__}, "id": ident}
             passages = [(Passage(0, 4, ((0, 4),)), digest)]
-            writer.put(type(example)(**values), digest=digest, given=digest, file=None, space=1, passages=passages)
+            article = type(example)(**values)
+            writer.articles.put(
+                article, digest=digest, content_digest=digest, file=None, space=1, passages=passages
+            )
     engine.follow(catalogue)
 """
 
@@ -945,7 +950,7 @@ def test_an_engine_elsewhere_sees_what_the_writer_took_over(shelf: Shelf, make_e
         writer.follow(shelf.catalogue)
         snapshot = reader.snapshot(shelf.catalogue)
         assert both(shelf, snapshot) == expected
-        assert snapshot.generation == shelf.catalogue.generation()
+        assert snapshot.generation == shelf.catalogue.changes.last()
 
 
 @local
@@ -1021,7 +1026,7 @@ def mended(shelf: Shelf, make_engine: Callable[..., Engine]) -> set[str]:
         snapshot = engine.snapshot(shelf.catalogue)
     except DamagedIndex:
         snapshot = followed(make_engine(), shelf)
-    assert snapshot.generation == shelf.catalogue.generation()
+    assert snapshot.generation == shelf.catalogue.changes.last()
     assert snapshot.passages == shelf.catalogue.counts().passages
     return both(shelf, snapshot)
 
@@ -1110,7 +1115,7 @@ def test_no_flipped_bit_in_a_record_of_what_is_in_force_is_believed(
             wrong.append((place, repr(error)[:80]))
             continue
         rows = snapshot.dense(shelf.vector("q"), 100, ANY).rows.tolist()
-        if sorted(shelf.ids(rows)) != sorted(LIVING) or snapshot.generation != shelf.catalogue.generation():
+        if sorted(shelf.ids(rows)) != sorted(LIVING) or snapshot.generation != shelf.catalogue.changes.last():
             wrong.append((place, bytes(data[max(0, place - 14) : place + 3]).decode(errors="replace")))
     assert wrong == []
 
@@ -1170,7 +1175,7 @@ def test_what_followed_a_catalogue_before_it_was_restored_is_never_believed(
     shelf: Shelf, make_engine: Callable[..., Engine], tmp_path: Path
 ) -> None:
     shelf.put_all([("a", "floods news", {}), ("b", "fires news", {})])
-    shelf.catalogue.copy_to(tmp_path / "backup")
+    shelf.catalogue.back_up(tmp_path / "backup")
     kept = make_engine()
     assert both(shelf, followed(kept, shelf)) == {"a", "b"}
     restored = Catalogue.restored(tmp_path / "backup", shelf.path)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from searchsvc.catalogue.checksums import checksum
+from searchsvc.catalogue.connection import checksum
 from searchsvc.catalogue.lock import write_lock
 from searchsvc.ingest.repair import find_damage
 from searchsvc.library import Library
@@ -51,11 +51,11 @@ def flipped(value: bytes | str | int, chance: random.Random) -> bytes | str | in
     return bytes(data) if isinstance(value, bytes) else data.decode()
 
 
-OF_PASSAGES = "row = (SELECT min(row) FROM passages WHERE article = (SELECT row FROM newest WHERE key = ?))"
-OF_VECTORS = "digest = (SELECT vector FROM passages WHERE article = (SELECT row FROM newest WHERE key = ?))"
+OF_PASSAGES = "row = (SELECT min(row) FROM passages WHERE article = (SELECT row FROM current_articles WHERE key = ?))"
+OF_VECTORS = "digest = (SELECT vector FROM passages WHERE article = (SELECT row FROM current_articles WHERE key = ?))"
 PLACES = [
     ("articles", "text", "key = ?"), ("articles", "title", "key = ?"), ("articles", "language", "key = ?"),
-    ("articles", "given", "key = ?"), ("articles", "since", "key = ?"),
+    ("articles", "content_digest", "key = ?"), ("articles", "since", "key = ?"),
     ("passages", "start", OF_PASSAGES), ("passages", "end", OF_PASSAGES), ("passages", "sentences", OF_PASSAGES),
     ("passages", "vector", OF_PASSAGES), ("vectors", "vector", OF_VECTORS), ("vectors", "sentences", OF_VECTORS),
 ]  # fmt: skip
@@ -73,12 +73,12 @@ def contents(shelf: Library) -> dict[str, Any]:
     found = {}
     catalogue = shelf.catalogue
     for metal in (*METALS, "given"):
-        (ident,) = catalogue.ids_of(f"{metal}.txt" if metal != "given" else metal)
-        entry = catalogue.article(ident)
+        (ident,) = catalogue.articles.ids_named(f"{metal}.txt" if metal != "given" else metal)
+        entry = catalogue.articles.get(ident)
         assert entry is not None
-        passages = catalogue.passages_of(entry.row, 1)
-        vectors = catalogue.rows([entry.row], 1).vectors.tobytes()
-        sentences = [one.tobytes() for one in catalogue.sentence_vectors(p.row for p in passages).values()]
+        passages = catalogue.passages.of_article(entry.row, 1)
+        vectors = catalogue.vectors.of_articles([entry.row], 1).vectors.tobytes()
+        sentences = [one.tobytes() for one in catalogue.vectors.of_sentences(p.row for p in passages).values()]
         found[metal] = (entry.title, entry.text, entry.language, [p.passage for p in passages], vectors, sentences)
     return found
 
@@ -184,7 +184,7 @@ def test_a_catalogue_that_fell_back_behind_its_search_index_is_said(stocked: Lib
     catalogue = stocked.folder / "catalogue.sqlite3"
     stocked.catalogue.compact()
     saved = catalogue.read_bytes()
-    generation = stocked.catalogue.generation()
+    generation = stocked.catalogue.changes.last()
     stocked.add([RawArticle("late", "Late", "There was tin at the end.")])
     settings = stocked.settings
     stocked.catalogue.close()

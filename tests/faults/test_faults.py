@@ -293,7 +293,7 @@ def kill_at_random(home: Path, writers: Writers, kills: int, seed: int) -> Count
         began = time.monotonic()
         pid = writers.begin(desk.index, *steps)
         time.sleep(chance.uniform(0, 1.05 * took))
-        seen = reader.catalogue.generation()
+        seen = reader.catalogue.changes.last()
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
         said, ended = writers.ended()
@@ -304,7 +304,7 @@ def kill_at_random(home: Path, writers: Writers, kills: int, seed: int) -> Count
         assert [one for one in said if "failed" in one] == []
         found = recorded(desk.index)
         assert allowed_after_kill(states, [step[0] != "index" for step in steps], len(said))(found)
-        assert reader.catalogue.generation() >= seen
+        assert reader.catalogue.changes.last() >= seen
         desk.assert_right(found, shelf=reader)
         desk.assert_right(found)
         desk.direct = {key: word for key, word in (desk.direct | new).items() if key in found}
@@ -381,7 +381,7 @@ class Scenario:
             found = recorded(desk.index)
             assert allowed_after_kill(states, [step[0] != "index" for step in steps], len(said))(found)
             shelf = Library(Settings(index=desk.index))
-            if shelf.catalogue.space() is not None:
+            if shelf.catalogue.spaces.get() is not None:
                 desk.assert_right(found, shelf)
         else:
             found = {}

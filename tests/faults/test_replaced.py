@@ -80,8 +80,8 @@ def held(index: Path) -> set[str]:
         catalogue = Catalogue(index / "catalogue.sqlite3")
     except NoIndex:
         return set()
-    rows, _ = catalogue.changes(0, catalogue.generation())
-    return {entry.key for entry in catalogue.articles(rows).values()}
+    rows, _ = catalogue.changes.between(0, catalogue.changes.last())
+    return {entry.key for entry in catalogue.articles.by_row(rows).values()}
 
 
 def delete(index: Path) -> None:
@@ -167,7 +167,7 @@ def test_a_write_under_way_is_refused_and_the_next_one_goes_to_the_index_that_is
     def write() -> None:
         with catalogue.writing() as writer:
             swap(index)
-            writer.set_fact("written", "now")
+            writer.metadata.set("written", "now")
 
     with pytest.raises(Busy, match="another index was put in place"):
         write()

@@ -40,7 +40,7 @@ import tantivy
 
 from searchsvc import library, models
 from searchsvc.catalogue import backup as copies
-from searchsvc.catalogue import database as db
+from searchsvc.catalogue import connection as db
 from searchsvc.engines.local import dense, lexical
 from searchsvc.engines.local import manifest as ledger
 from searchsvc.errors import SearchsvcError
@@ -49,12 +49,12 @@ from searchsvc.ingest import reembed as moving
 from searchsvc.ingest.prepare import Preparer
 from searchsvc.interfaces import serialize as wire
 from searchsvc.interfaces.cli import commands as cli
-from searchsvc.interfaces.cli import terminal
+from searchsvc.interfaces.cli import print_index
 from searchsvc.library import maintenance
 from searchsvc.readers import process
 from searchsvc.text.article import RawArticle
 
-IMPORTED = (cli, copies, faiss, filelock, tantivy, terminal, wire)
+IMPORTED = (cli, copies, faiss, filelock, tantivy, print_index, wire)
 
 PLACES: tuple[tuple[Any, str, Callable[..., str]], ...] = (
     (process.ReaderProcesses, "read", lambda *_: "read a file"),

@@ -35,7 +35,7 @@ class Desk:
     def __init__(self, folder: Path, embedder: Words) -> None:
         self.catalogue = Catalogue(folder / "catalogue.sqlite3", create=True)
         with self.catalogue.writing() as writer:
-            self.space = writer.begin_space("words", embedder.fingerprint, embedder.dimension, 40, "serving")
+            self.space = writer.spaces.begin("words", embedder.fingerprint, embedder.dimension, 40, "serving")
         self.embedder = embedder
         self.news = folder / "news"
         self.news.mkdir()
@@ -59,19 +59,19 @@ class Desk:
         return file
 
     def entry(self, key: str) -> Article:
-        (ident,) = self.catalogue.ids_of(key)
-        found = self.catalogue.article(ident)
+        (ident,) = self.catalogue.articles.ids_named(key)
+        found = self.catalogue.articles.get(ident)
         assert found is not None
         return found
 
     def all_keys(self) -> list[str]:
         """Return the keys of all articles, from the change log's rows."""
-        added, _ = self.catalogue.changes(0, self.catalogue.generation())
-        return sorted(entry.key for entry in self.catalogue.articles(added).values())
+        added, _ = self.catalogue.changes.between(0, self.catalogue.changes.last())
+        return sorted(entry.key for entry in self.catalogue.articles.by_row(added).values())
 
     def passages(self, key: str) -> list[str]:
         entry = self.entry(key)
-        found = [one.passage for one in self.catalogue.passages_of(entry.row, self.space.row)]
+        found = [one.passage for one in self.catalogue.passages.of_article(entry.row, self.space.row)]
         return [entry.text[passage.start : passage.end] for passage in found]
 
 
@@ -187,7 +187,7 @@ def test_every_passage_and_sentence_is_a_stretch_of_its_article(desk: Desk, lang
     assert desk.all_keys() == sorted(HOSTILE)
     for key in HOSTILE:
         entry, last = desk.entry(key), 0
-        for found in desk.catalogue.passages_of(entry.row, desk.space.row):
+        for found in desk.catalogue.passages.of_article(entry.row, desk.space.row):
             passage = found.passage
             text = entry.text[passage.start : passage.end]
             assert last <= passage.start < passage.end <= len(entry.text)
@@ -252,7 +252,7 @@ def test_a_file_that_has_not_changed_is_not_opened_again(desk: Desk, opened: Ope
     opened.clear()
     assert counted(desk.files()) == {"unchanged_files": 1}
     assert file not in opened
-    assert desk.catalogue.generation() == 2
+    assert desk.catalogue.changes.last() == 2
 
 
 def test_a_file_that_was_changed_just_before_it_was_read_is_looked_at_again_but_not_read(
@@ -278,7 +278,7 @@ def test_a_file_that_is_only_newer_is_not_read_and_then_not_looked_at(
     opened.clear()
     assert counted(desk.files()) == {"unchanged_files": 1}
     assert (opened.count(file), reading) == (0, [file])
-    assert desk.catalogue.generation() == 1
+    assert desk.catalogue.changes.last() == 1
 
 
 @pytest.mark.usefixtures("certain")
@@ -302,13 +302,13 @@ def test_times_are_trusted_only_of_a_file_that_lay_still_before_it_was_read(
     """The last case is a clock that was set back, or a file from the future."""
     file = desk.lines("a.jsonl", record("a", "It was green."))
     desk.files()
-    seen = desk.catalogue.seen(str(file))
+    seen = desk.catalogue.files.state(str(file))
     assert seen is not None
     assert seen.changed_ns is not None
     # As if other bytes had been read, of a file that looked the same from without.
     with desk.catalogue.writing() as writer:
-        writer.end_file(str(file), replace(seen, digest=b"other", seen_ns=seen.changed_ns + seen_after_ns))
-        writer.remove(article_id("a"))
+        writer.files.end(str(file), replace(seen, digest=b"other", seen_ns=seen.changed_ns + seen_after_ns))
+        writer.articles.remove(article_id("a"))
     assert counted(desk.files()) == ({"added": 1} if noticed else {"unchanged_files": 1})
 
 
@@ -414,7 +414,7 @@ def test_a_changed_article_keeps_its_id_and_its_old_text_as_a_version(desk: Desk
     assert desk.entry("b") == other
     assert (desk.catalogue.counts().articles, desk.catalogue.counts().passages) == (2, 2)
     assert (second.version, second.revised) == (2, second.since)
-    assert [(one.number, one.text, one.since, one.until) for one in desk.catalogue.versions(first.id)] == [
+    assert [(one.number, one.text, one.since, one.until) for one in desk.catalogue.articles.versions(first.id)] == [
         (2, "It was blue.", second.since, None),
         (1, "It was green.", first.since, second.since),
     ]
@@ -426,12 +426,12 @@ def test_a_text_that_comes_back_is_another_version_and_facts_alone_make_none(des
         desk.files()
     desk.lines("a.jsonl", record("a", "It was green.", source="Reuters"))
     assert counted(desk.files()) == {"changed": 1}
-    texts = [(one.number, one.text) for one in desk.catalogue.versions(article_id("a"))]
+    texts = [(one.number, one.text) for one in desk.catalogue.articles.versions(article_id("a"))]
     assert texts == [(3, "It was green."), (2, "It was blue."), (1, "It was green.")]
     assert len(desk.embedder.embedded) == 2
     desk.lines("a.jsonl", record("b"))
     assert counted(desk.files()) == {"added": 1, "removed": 1, "embedded": 1}
-    assert desk.catalogue.versions(article_id("a")) == []
+    assert desk.catalogue.articles.versions(article_id("a")) == []
 
 
 def test_a_change_of_facts_alone_is_kept_and_embeds_nothing(desk: Desk) -> None:
@@ -481,7 +481,7 @@ def test_a_deleted_file_takes_its_articles_with_it(desk: Desk) -> None:
     file.unlink()
     assert counted(desk.files()) == {"unchanged_files": 1, "removed": 1}
     assert desk.all_keys() == ["b"]
-    assert desk.catalogue.seen(str(file)) is None
+    assert desk.catalogue.files.state(str(file)) is None
     assert counted(desk.files()) == {"unchanged_files": 1}
 
 
@@ -600,7 +600,7 @@ def test_the_text_is_that_of_a_file_that_still_holds_it(desk: Desk) -> None:
     desk.lines("b.jsonl", record("b"))
     report = desk.files()
     assert desk.passages("both") == ["As the first has it."]
-    assert (report.removed, desk.catalogue.file_of(article_id("both"))) == (0, str(desk.news / "a.jsonl"))
+    assert (report.removed, desk.catalogue.files.of_article(article_id("both"))) == (0, str(desk.news / "a.jsonl"))
     assert counted(desk.files()) == {"unchanged_files": 3}
 
 
@@ -627,7 +627,7 @@ def test_a_renamed_file_loses_and_embeds_nothing(desk: Desk) -> None:
     (desk.news / "b.jsonl").rename(desk.news / "new.jsonl")
     assert counted(desk.files()) == {"unchanged": 2, "unchanged_files": 2}
     assert {key: desk.entry(key).row for key in desk.all_keys()} == rows
-    assert desk.catalogue.file_of(article_id("b")) == str(desk.news / "new.jsonl")
+    assert desk.catalogue.files.of_article(article_id("b")) == str(desk.news / "new.jsonl")
     (desk.news / "a.jsonl").unlink()
     assert counted(desk.files())["removed"] == 1
     assert desk.all_keys() == ["b", "both", "c"]
@@ -670,7 +670,7 @@ def test_an_article_that_moves_to_another_file_stays(desk: Desk, origin: str, go
     desk.lines(goal, record("two"), record("moving"))
     desk.files()
     assert desk.all_keys() == ["moving", "one", "two"]
-    assert desk.catalogue.file_of(article_id("moving")) == str(desk.news / goal)
+    assert desk.catalogue.files.of_article(article_id("moving")) == str(desk.news / goal)
     assert counted(desk.files()) == {"unchanged_files": 2}
 
 
@@ -688,7 +688,7 @@ def test_an_article_that_was_taken_out_stays_out_until_its_file_changes(desk: De
     desk.lines("a.jsonl", record("a"), record("b"))
     desk.files()
     with desk.catalogue.writing() as writer:
-        writer.remove(article_id("a"))
+        writer.articles.remove(article_id("a"))
     assert counted(desk.files()) == {"unchanged_files": 1}
     assert desk.all_keys() == ["b"]
     desk.lines("a.jsonl", record("a"), record("b"), record("c"))
@@ -729,7 +729,7 @@ def test_whatever_happens_to_files_all_that_they_hold_is_indexed_and_nothing_els
         assert desk.all_keys() == [key for key in wanted if wanted[key]]
         for key in desk.all_keys():
             assert desk.entry(key).text in wanted[key]
-            file = desk.catalogue.file_of(article_id(key))
+            file = desk.catalogue.files.of_article(article_id(key))
             assert file is not None
             assert held[Path(file).name][key] == desk.entry(key).text
         assert desk.catalogue.check() == []
@@ -800,16 +800,16 @@ def test_two_folders_with_the_same_file_name_keep_both_articles(desk: Desk, tmp_
     for _ in range(2):
         desk.files(*folders)
         desk.files(folders[1])
-        added, _removed = desk.catalogue.changes(0, desk.catalogue.generation())
-        entries = desk.catalogue.articles(added).values()
+        added, _removed = desk.catalogue.changes.between(0, desk.catalogue.changes.last())
+        entries = desk.catalogue.articles.by_row(added).values()
         assert [(entry.key, entry.text) for entry in entries] == [
             ("note.txt", "This is x."),
             ("note.txt", "This is y."),
         ]
     (folders[1] / "note.txt").write_text("A headline\n\nThis is y again.")
     assert counted(desk.files(*folders)) == {"changed": 1, "embedded": 1, "unchanged_files": 1}
-    added, _ = desk.catalogue.changes(0, desk.catalogue.generation())
-    texts = [entry.text for entry in desk.catalogue.articles(added).values()]
+    added, _ = desk.catalogue.changes.between(0, desk.catalogue.changes.last())
+    texts = [entry.text for entry in desk.catalogue.articles.by_row(added).values()]
     assert texts == ["This is x.", "This is y again."]
 
 
@@ -842,7 +842,7 @@ def test_an_interrupted_run_keeps_what_was_committed_and_the_next_completes(
     every = ["a0", "a1", "a2", "b0", "b1", "b2"]
     assert desk.all_keys() == every[: 2 * (fails_at - 1)]
     assert desk.catalogue.check() == []
-    assert {seen.size for seen in desk.catalogue.seen_under(str(desk.news / "b.jsonl")).values()} <= {None}
+    assert {seen.size for seen in desk.catalogue.files.states_under(str(desk.news / "b.jsonl")).values()} <= {None}
     done = list(desk.embedder.embedded)
     report = desk.files()
     assert desk.all_keys() == every

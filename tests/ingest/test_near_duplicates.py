@@ -26,7 +26,7 @@ def backup(shelf: Shelf, tmp_path: Path) -> Path:
     """A backup of the shelf as it was BEFORE; by now it is as AFTER."""
     shelf.put_all([(ident, text, {}) for ident, text in BEFORE.items()])
     file = tmp_path / "backup"
-    shelf.catalogue.copy_to(file)
+    shelf.catalogue.back_up(file)
     shelf.remove("a")
     shelf.put_all([(ident, text, {}) for ident, text in AFTER.items()])
     return file
@@ -35,7 +35,7 @@ def backup(shelf: Shelf, tmp_path: Path) -> Path:
 def texts(catalogue: Catalogue) -> dict[str, str]:
     """Return the texts by id, after a look at the whole file."""
     assert catalogue.check() == []
-    found = {ident: catalogue.article(ident) for ident in "abc"}
+    found = {ident: catalogue.articles.get(ident) for ident in "abc"}
     return {ident: one.text for ident, one in found.items() if one}
 
 
@@ -52,15 +52,18 @@ def test_a_backup_is_one_file_that_holds_everything(shelf: Shelf, backup: Path, 
     alone = shutil.copy(backup, tmp_path / "elsewhere")
     copied = Catalogue(alone)
     assert texts(copied) == BEFORE
-    assert copied.space() == shelf.space
-    assert copied.stamp(2) == shelf.catalogue.stamp(2)
-    assert copied.articles([2]) == shelf.catalogue.articles([2])
-    assert copied.rows([2], 1).vectors.tolist() == shelf.catalogue.rows([2], 1).vectors.tolist()
+    assert copied.spaces.get() == shelf.space
+    assert copied.changes.identity(2) == shelf.catalogue.changes.identity(2)
+    assert copied.articles.by_row([2]) == shelf.catalogue.articles.by_row([2])
+    assert (
+        copied.vectors.of_articles([2], 1).vectors.tolist()
+        == shelf.catalogue.vectors.of_articles([2], 1).vectors.tolist()
+    )
     assert texts(shelf.catalogue) == AFTER
 
 
 def test_a_backup_takes_the_place_of_an_older_one(shelf: Shelf, backup: Path) -> None:
-    shelf.catalogue.copy_to(backup)
+    shelf.catalogue.back_up(backup)
     assert texts(Catalogue(backup)) == AFTER
 
 
@@ -69,14 +72,14 @@ def test_what_is_no_backup_is_never_replaced(shelf: Shelf, tmp_path: Path, there
     file = tmp_path / "thesis"
     file.write_bytes(there)
     with pytest.raises(BadInput, match=re.escape(f"{file} is there and is no backup")):
-        shelf.catalogue.copy_to(file)
+        shelf.catalogue.back_up(file)
     assert file.read_bytes() == there
     assert left(tmp_path) == ["catalogue.sqlite3", "thesis"]
 
 
 def test_a_folder_is_no_backup(shelf: Shelf, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="is no backup"):
-        shelf.catalogue.copy_to(tmp_path)
+        shelf.catalogue.back_up(tmp_path)
     with pytest.raises(BadInput, match="is no backup"):
         Catalogue.restored(tmp_path, shelf.path)
 
@@ -89,7 +92,7 @@ def test_a_catalogue_in_use_is_never_taken_for_a_backup(
     for file in (shelf.path, other.path):
         settled(file)
         with pytest.raises(BadInput, match="is no backup"):
-            shelf.catalogue.copy_to(file)
+            shelf.catalogue.back_up(file)
     assert texts(Catalogue(shelf.path)) == {"a": "news"}
     assert texts(Catalogue(other.path)) == {}
 
@@ -97,7 +100,7 @@ def test_a_catalogue_in_use_is_never_taken_for_a_backup(
 def test_a_backup_that_cannot_be_written_names_its_file(shelf: Shelf, tmp_path: Path) -> None:
     file = tmp_path / "nowhere/backup"
     with pytest.raises(Unwritable, match=re.escape(f"{file} cannot be written: unable to open")):
-        shelf.catalogue.copy_to(file)
+        shelf.catalogue.back_up(file)
 
 
 def test_a_backup_while_another_process_writes_holds_whole_transactions(shelf: Shelf, tmp_path: Path) -> None:
@@ -109,13 +112,13 @@ from itertools import count
 from pathlib import Path
 from searchsvc.catalogue import Catalogue
 catalogue = Catalogue(Path(sys.argv[1]))
-entries = [catalogue.article(ident) for ident in "abc"]
+entries = [catalogue.articles.get(ident) for ident in "abc"]
 for number in count(1):
     text = str(number)
-    facts = {"digest": text.encode(), "given": text.encode(), "file": None, "space": 1, "passages": []}
+    facts = {"digest": text.encode(), "content_digest": text.encode(), "file": None, "space": 1, "passages": []}
     with catalogue.writing() as writer:
         for entry in entries:
-            writer.put(replace(entry, text=text), **facts)
+            writer.articles.put(replace(entry, text=text), **facts)
     print(number, flush=True)
 """
     command = [sys.executable, "-c", code, str(shelf.path)]
@@ -126,10 +129,10 @@ for number in count(1):
             for round_ in range(10):
                 writer.stdout.readline()
                 file = tmp_path / f"backup {round_}"
-                shelf.catalogue.copy_to(file)
+                shelf.catalogue.back_up(file)
                 copied = Catalogue(file)
                 (text,) = set(texts(copied).values())
-                assert copied.generation() == 3 + 6 * int(text)
+                assert copied.changes.last() == 3 + 6 * int(text)
                 seen.append(int(text))
         finally:
             writer.kill()
@@ -144,11 +147,11 @@ def test_restoring_puts_back_what_was_and_begins_a_new_lineage(shelf: Shelf, bac
     old = shelf.catalogue.lineage()
     restored = Catalogue.restored(backup, shelf.path)
     assert texts(restored) == BEFORE
-    assert (restored.generation(), restored.space()) == (2, shelf.space)
+    assert (restored.changes.last(), restored.spaces.get()) == (2, shelf.space)
     first = restored.lineage()
     again = Catalogue.restored(backup, shelf.path)
     assert len({old, first, again.lineage()}) == 3
-    assert (restored.lineage(), restored.stamp(2)) == (again.lineage(), again.stamp(2))
+    assert (restored.lineage(), restored.changes.identity(2)) == (again.lineage(), again.changes.identity(2))
     assert left(tmp_path) == ["backup", "catalogue.sqlite3"]
 
 
@@ -238,7 +241,7 @@ from searchsvc.catalogue import Catalogue
 
 def act(folder):
     backup, path = folder / "backup", folder / "catalogue.sqlite3"
-    Catalogue.restored(backup, path) if sys.argv[1] != "backup" else Catalogue(path).copy_to(backup)
+    Catalogue.restored(backup, path) if sys.argv[1] != "backup" else Catalogue(path).back_up(backup)
 
 def child(folder):
     pid = os.fork()
@@ -268,7 +271,7 @@ def test_whatever_is_killed_leaves_the_old_state_or_the_new_one(
     shelf.put_all([(f"more {number}", f"{number} says. " * 400, {}) for number in range(300)])
     file = tmp_path / "backup"
     shelf.put_all([(ident, text, {}) for ident, text in BEFORE.items()])
-    shelf.catalogue.copy_to(file)
+    shelf.catalogue.back_up(file)
     shelf.remove("a")
     shelf.put_all([(ident, text, {}) for ident, text in AFTER.items()])
     lineage = shelf.catalogue.lineage()
@@ -295,6 +298,6 @@ def test_whatever_is_killed_leaves_the_old_state_or_the_new_one(
             assert (texts(found), found.lineage()) == (AFTER, lineage)
             assert texts(Catalogue.restored(backup, tmp_path / "tried")) in (BEFORE, AFTER)
         # What was left lying about is in nobody's way, and goes.
-        found.copy_to(backup)
+        found.back_up(backup)
         assert texts(Catalogue.restored(backup, path)) == texts(found)
         assert left(folder) == ["backup", "catalogue.sqlite3"]

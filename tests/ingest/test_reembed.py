@@ -74,7 +74,7 @@ def set_to(shelf: Library, **wishes: Any) -> Library:
 
 
 def space_of(shelf: Library) -> tuple[str, int, int]:
-    space = shelf.catalogue.space()
+    space = shelf.catalogue.spaces.get()
     return space.model, space.dimension, space.passage_tokens
 
 
@@ -173,7 +173,7 @@ def test_a_move_that_is_interrupted_when_all_is_embedded_is_completed_by_the_nex
         raise KeyboardInterrupt
 
     for method in ("searchsvc.engines.local.dense.write", "searchsvc.engines.local.lexical.Lexical.make",
-                   "searchsvc.catalogue.Writer.serve_space"):  # fmt: skip
+                   "searchsvc.catalogue.spaces.Spaces.serve"):  # fmt: skip
         with monkeypatch.context() as patch:
             patch.setattr(method, killed)
             with pytest.raises(KeyboardInterrupt):
@@ -192,18 +192,18 @@ def test_a_move_that_was_given_up_for_another_is_let_go_of(stocked: Library, mod
     assert space_of(stocked) == ("third", 48, 160)
     stocked.tidy(timedelta(0))
     assert sorted(path.name for path in (stocked.folder / "local").iterdir()) == ["3"]
-    assert stocked.catalogue.space("making") is None
+    assert stocked.catalogue.spaces.get("making") is None
     assert stocked.verify() == Verification((), 1.0, 13)
 
 
 def test_tidying_removes_the_old_space_after_a_while(stocked: Library) -> None:
     set_to(stocked, model="other").rebuild()
     rows = [stocked.article(article_id(key)).row for key in sorted(EVERY)]
-    assert {stocked.catalogue.passage_count(rows, space) for space in (1, 2)} == {13}
+    assert {stocked.catalogue.passages.count(rows, space) for space in (1, 2)} == {13}
     stocked.tidy()
-    assert stocked.catalogue.passage_count(rows, 1) == 13  # for searches that began before
+    assert stocked.catalogue.passages.count(rows, 1) == 13  # for searches that began before
     stocked.tidy(timedelta(0))
-    assert (stocked.catalogue.passage_count(rows, 1), stocked.catalogue.passage_count(rows, 2)) == (0, 13)
+    assert (stocked.catalogue.passages.count(rows, 1), stocked.catalogue.passages.count(rows, 2)) == (0, 13)
     assert [path.name for path in (stocked.folder / "local").iterdir()] == ["2"]
     assert (keys(stocked, "committee river"), stocked.verify()) == (EVERY, Verification((), 1.0, 13))
 
@@ -267,16 +267,16 @@ def test_sentences_are_marked_after_a_move_as_before(stocked: Library) -> None:
         hit = stocked.search("what ammunition does Russia seek").hits[0]
         assert hit.answer.text == "Russia seeks ammunition."
         row = stocked.article(article_id("band")).row
-        (passage,) = stocked.catalogue.passages_of(row, stocked.catalogue.space().row)
-        assert stocked.catalogue.sentence_vectors([passage.row])[passage.row].shape == (3, 48)
+        (passage,) = stocked.catalogue.passages.of_article(row, stocked.catalogue.spaces.get().row)
+        assert stocked.catalogue.vectors.of_sentences([passage.row])[passage.row].shape == (3, 48)
 
 
 def test_after_a_move_every_text_has_its_own_vector_of_the_new_model(stocked: Library, models: Models) -> None:
     set_to(stocked, model="other").rebuild()
-    space, embedder = stocked.catalogue.space(), models.load("other")
+    space, embedder = stocked.catalogue.spaces.get(), models.load("other")
     for key in sorted(EVERY):
         entry = stocked.article(article_id(key))
-        vectors = stocked.catalogue.rows([entry.row], space.row).vectors
+        vectors = stocked.catalogue.vectors.of_articles([entry.row], space.row).vectors
         wanted = [embedder.question(f"{entry.title}\n{entry.text}")]
         np.testing.assert_allclose(vectors, wanted, atol=2e-3)
 

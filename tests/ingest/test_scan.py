@@ -32,7 +32,7 @@ def scanned(
         catalogue = Catalogue(Path(folder) / "catalogue.sqlite3", create=True)
         with catalogue.writing() as writer:
             for path in known:
-                writer.end_file(storable(str(path)), FileState(key or None, 1, 1, 1, 1, b"", "1"))
+                writer.files.end(storable(str(path)), FileState(key or None, 1, 1, 1, 1, b"", "1"))
         found = scan(roots, catalogue, only=None if only is None else list(only), prune=prune)
         catalogue.close()
     return found

@@ -62,9 +62,9 @@ def library(settings: Settings) -> Library:
     library = Library(settings)
     library.add(articles())
     # Texts this short have no copies by themselves: what they share is too little to be sure.
-    rows = [entry.row for key in ("peaks", "copy") if (entry := library.catalogue.article(article_id(key)))]
+    rows = [entry.row for key in ("peaks", "copy") if (entry := library.catalogue.articles.get(article_id(key)))]
     with library.catalogue.writing() as writer:
-        writer.set_story(rows, rows[0])
+        writer.near_duplicates.set_cluster(rows, rows[0])
     return library
 
 

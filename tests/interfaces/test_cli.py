@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 
+from searchsvc import FROM_SOURCE, __version__
 from searchsvc.__main__ import main
-from searchsvc.interfaces.version import FROM_SOURCE, version
 from searchsvc.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -598,8 +598,8 @@ def test_help_needs_nothing_but_the_standard_library(tmp_path, arguments):
 def test_the_version_is_that_of_the_project(tmp_path):
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert project["version"] + "+source" == FROM_SOURCE
-    assert run("--version", cwd=tmp_path).stdout == f"searchsvc {version()}\n"
-    assert version() in {project["version"], FROM_SOURCE}
+    assert run("--version", cwd=tmp_path).stdout == f"searchsvc {__version__}\n"
+    assert __version__ in {project["version"], FROM_SOURCE}
 
 
 def test_every_setting_is_an_option(tmp_path):

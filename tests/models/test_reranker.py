@@ -11,12 +11,12 @@ import pytest
 
 from searchsvc.errors import BadInput, ModelFailed
 from searchsvc.interfaces.cli.arguments import parser
-from searchsvc.interfaces.serialize import explain_in_words, serialize_why
 from searchsvc.library import Library
 from searchsvc.models import load_reranker
 from searchsvc.models.reranker import RERANKER, CompiledReranker, sigmoid
 from searchsvc.models.runtime import cache_folder
 from searchsvc.search.ranking import Ranked, rerank
+from searchsvc.search.serialize import explain_in_words, serialize_why
 from searchsvc.settings import Settings
 from searchsvc.text.article import RawArticle
 

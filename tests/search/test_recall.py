@@ -182,4 +182,4 @@ def test_verifying_beside_a_writer_finds_nothing_wrong(open_library: Callable[[]
         finally:
             writer.kill()
     assert [one.problems for one in found] == [()] * 12
-    assert shelf.catalogue.generation() > 35  # so it did write meanwhile
+    assert shelf.catalogue.changes.last() > 35  # so it did write meanwhile

@@ -34,7 +34,7 @@ def until(holds: Callable[[], Any]) -> Any:
 
 @pytest.fixture
 def library(open_library: Callable[[], Library], monkeypatch: pytest.MonkeyPatch) -> Library:
-    monkeypatch.setattr("searchsvc.catalogue.database.PATIENCE", 0.2)  # seconds
+    monkeypatch.setattr("searchsvc.catalogue.connection.PATIENCE", 0.2)  # seconds
     library = open_library()
     library.begin()
     return library
@@ -113,13 +113,13 @@ def test_a_job_whose_end_cannot_be_recorded_has_ended_all_the_same_and_is_record
         (part,) = until(library.health.own)
         assert part.name == "jobs"
         assert said_of_it in part.message
-        on_record = library.catalogue.job(ident)
+        on_record = library.catalogue.jobs.get(ident)
         assert on_record is not None
         assert on_record.ended is None
         with pytest.raises((Busy, Unwritable)):
             jobs.start()
-    until(lambda: (job := library.catalogue.job(ident)) and job.ended)
-    assert dict(serialize_job(library.catalogue.job(ident) or on_record)) == said
+    until(lambda: (job := library.catalogue.jobs.get(ident)) and job.ended)
+    assert dict(serialize_job(library.catalogue.jobs.get(ident) or on_record)) == said
     until(lambda: library.health.own() == ())
     again = jobs.start()  # none that was refused before keeps it from beginning
     assert ended(jobs, again.id)["state"] == "done"
@@ -176,7 +176,7 @@ def test_a_job_for_which_there_is_no_thread_is_refused_and_the_next_one_runs(
         with pytest.raises(Exception, match="no room for another thread"):
             jobs.start()
     assert jobs.running() == []
-    assert library.catalogue.unended_jobs() == []
+    assert library.catalogue.jobs.unended() == []
     assert ended(jobs, jobs.start().id)["state"] == "done"
 
 
@@ -192,7 +192,7 @@ from searchsvc.settings import Settings
 library = Library(Settings(index=Path({str(library.folder)!r})))
 job = Job("left", datetime.now(UTC), owner=library.process.name())
 with library.catalogue.writing() as writer:
-    writer.set_job(job)
+    writer.jobs.put(job)
 sys.stdout.write("done\\n")
 sys.stdout.flush()
 sys.stdin.read()
@@ -219,7 +219,7 @@ def test_a_job_of_a_process_that_was_killed_has_failed_even_while_that_cannot_be
         )
         assert serialize_job(jobs.job(ident)) == said
         until(library.health.own)
-    until(lambda: not library.catalogue.unended_jobs())
+    until(lambda: not library.catalogue.jobs.unended())
     assert serialize_job(Jobs(library, []).job(ident))["state"] == "failed"
 
 
@@ -235,9 +235,9 @@ def test_a_job_of_a_process_that_runs_is_left_to_it(library: Library, jobs: Jobs
 
 def test_a_job_of_an_older_version_is_not_running(library: Library, jobs: Jobs) -> None:
     with library.catalogue.writing() as writer:
-        writer.set_job(Job("old", datetime.now(UTC)))
+        writer.jobs.put(Job("old", datetime.now(UTC)))
     jobs.end_left()
-    assert [job.id for job in library.catalogue.unended_jobs()] == []
+    assert [job.id for job in library.catalogue.jobs.unended()] == []
     assert serialize_job(jobs.job("old"))["state"] == "failed"
 
 

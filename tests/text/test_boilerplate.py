@@ -31,18 +31,20 @@ def story(topic: str, *more: str, source: str | None = "bbc", first: bool = Fals
 
 def passages(library: Library) -> dict[str, list[str]]:
     """Return the texts of all passages in force, by their article's key."""
-    catalogue, space = library.catalogue, library.catalogue.space().row
-    entries = [catalogue.article(ident) for ident in catalogue_ids(catalogue)]
+    catalogue, space = library.catalogue, library.served.space.row
+    entries = [catalogue.articles.get(ident) for ident in catalogue_ids(catalogue)]
     return {
-        entry.key: [entry.text[one.passage.start : one.passage.end] for one in catalogue.passages_of(entry.row, space)]
+        entry.key: [
+            entry.text[one.passage.start : one.passage.end] for one in catalogue.passages.of_article(entry.row, space)
+        ]
         for entry in entries
         if entry is not None
     }
 
 
 def catalogue_ids(catalogue: Catalogue) -> list[str]:
-    added, _ = catalogue.changes(0, catalogue.generation())
-    return sorted(entry.id for entry in catalogue.articles(added).values())
+    added, _ = catalogue.changes.between(0, catalogue.changes.last())
+    return sorted(entry.id for entry in catalogue.articles.by_row(added).values())
 
 
 def with_plea(library: Library) -> set[str]:
@@ -64,21 +66,21 @@ def test_what_an_article_says_elsewhere_is_told_and_the_title_counts() -> None:
     opening = "The strike at the harbour went on."
     text = f"{opening}\n\n{PLEA}\n\n{BACKGROUND}"
     first, plea, background = (number_of("bbc", block) for block in (opening, PLEA, BACKGROUND))
-    assert {block.number: block.is_supported for block in blocks_in("bbc", "Wages: talks failed", text)} == {
+    assert {one.number: one.told for one in blocks_in("bbc", "Wages: talks failed", text)} == {
         first: False,  # strike and harbour, of three, are half of its words, but may be there by chance
         plea: False,
         background: True,  # harbour, strike, talks, wages and failed, of nine
     }
-    assert {block.number: block.is_supported for block in blocks_in("bbc", "Port", text)}[background] is False
+    assert {one.number: one.told for one in blocks_in("bbc", "Port", text)}[background] is False
 
 
 def test_a_sketch_stands_for_the_two_longest_other_blocks() -> None:
     short, long, longer, longest = (f"This paragraph has {number * 'many '}words." for number in (2, 4, 6, 8))
-    found = {block.number: block.context for block in blocks_in("bbc", "", "\n\n".join((short, long, longer, longest)))}
+    found = {one.number: one.sketch for one in blocks_in("bbc", "", "\n\n".join((short, long, longer, longest)))}
     sketches = [found[number_of("bbc", block)] for block in (short, long, longer, longest)]
     assert sketches[0] == sketches[1]
     assert len({*sketches}) == 3
-    edited = {block.number: block.context for block in blocks_in("bbc", "Retitled", f"{longest}\n\n{long}\n\n{longer}")}
+    edited = {one.number: one.sketch for one in blocks_in("bbc", "Retitled", f"{longest}\n\n{long}\n\n{longer}")}
     assert edited == {number: found[number] for number in edited}
 
 
@@ -221,7 +223,7 @@ def test_a_recut_that_was_interrupted_is_done_by_the_next_run(
     (tmp_path / "none").mkdir()
     again.index([tmp_path / "none"])
     assert with_plea(again) == set()
-    assert again.catalogue.outdated(1) == []
+    assert again.catalogue.boilerplate.to_resplit(1) == []
 
 
 def test_a_catalogue_of_an_earlier_version_is_counted_by_the_next_run(
@@ -231,12 +233,12 @@ def test_a_catalogue_of_an_earlier_version_is_counted_by_the_next_run(
     library.add([story(topic, PLEA) for topic in TOPICS[:5]])
     with library.catalogue.writing():
         # As the migration leaves them.
-        for statement in ("DELETE FROM blocks", "INSERT INTO uncounted SELECT row FROM articles"):
+        for statement in ("DELETE FROM blocks", "INSERT INTO to_count SELECT row FROM articles"):
             library.catalogue._db.execute(statement)
     monkeypatch.setattr(recutting, "AT_ONCE", 2)
     library.add([story(TOPICS[5], PLEA)])
     assert with_plea(library) == set()
-    assert library.catalogue.uncounted(1) == []
+    assert library.catalogue.boilerplate.to_count(1) == []
 
 
 def test_a_move_cuts_without_junk_too(open_library: Callable[[], Library], tmp_path: Path) -> None:
@@ -244,7 +246,7 @@ def test_a_move_cuts_without_junk_too(open_library: Callable[[], Library], tmp_p
     library.add([story(topic, PLEA) for topic in TOPICS[:6]])
     moved = Library(Settings(index=tmp_path / "index", passage_tokens=100))
     moved.rebuild()
-    assert moved.catalogue.space().passage_tokens == 100
+    assert moved.served.space.passage_tokens == 100
     assert with_plea(moved) == set()
     assert {*passages(moved)} == {*TOPICS[:6]}
 
@@ -257,7 +259,7 @@ def test_another_process_may_write_and_recut_meanwhile(
     library.add([story(topic, PLEA) for topic in TOPICS[:5]])
 
     def passages_meanwhile(texts: Sequence[str]) -> Any:
-        if library.catalogue.outdated(1):
+        if library.catalogue.boilerplate.to_resplit(1):
             words.passages = plain
             if meanwhile == "two go":
                 open_library().remove(TOPICS[:2])
@@ -269,7 +271,7 @@ def test_another_process_may_write_and_recut_meanwhile(
     library.add([story(TOPICS[5], PLEA)])
     assert words.passages == plain
     assert with_plea(library) == ({*TOPICS[2:6]} if meanwhile == "two go" else set())
-    assert library.catalogue.outdated(1) == []
+    assert library.catalogue.boilerplate.to_resplit(1) == []
     assert library.verify().problems == ()
 
 
@@ -289,7 +291,7 @@ def test_what_becomes_junk_during_a_move_is_left_out_of_the_new_space_too(
     moved = Library(Settings(index=tmp_path / "index", passage_tokens=100))
     moved.rebuild()
     assert words.passages == plain
-    assert moved.catalogue.space().passage_tokens == 100
+    assert moved.served.space.passage_tokens == 100
     assert {*passages(moved)} == {*TOPICS[:6], "long"}
     assert with_plea(moved) == set()
 
@@ -297,7 +299,7 @@ def test_what_becomes_junk_during_a_move_is_left_out_of_the_new_space_too(
 def test_the_catalogue_says_what_recurs_and_what_of_it_is_junk(open_library: Callable[[], Library]) -> None:
     library = open_library()
     library.add([story(topic, PLEA, *([BACKGROUND] if topic in TOPICS[:3] else [])) for topic in TOPICS])
-    found = [(one.number, one.articles, one.junk) for one in library.catalogue.recurring(2)]
+    found = [(one.number, one.articles, one.is_boilerplate) for one in library.catalogue.boilerplate.recurring(2)]
     assert found == [(number_of("bbc", PLEA), 9, True), (number_of("bbc", BACKGROUND), 3, False)]
 
 
@@ -305,4 +307,4 @@ def test_a_block_that_speaks_of_what_the_title_names_is_told_and_the_sources_own
     background = "Harold Vint denies setting fire to the Corvane warehouse, in which two watchmen died."
     for title, told in (("Vint trial: petrol", True), ("Two watchmen remembered", True), ("Harold Daily: rain", False)):
         (block,) = blocks_in("Harold Daily", title, background)
-        assert (block.number, block.is_supported) == (number_of("Harold Daily", background), told)
+        assert (block.number, block.told) == (number_of("Harold Daily", background), told)

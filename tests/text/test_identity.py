@@ -15,11 +15,9 @@ from typing import Any
 import pytest
 
 from searchsvc.catalogue import Catalogue
-from searchsvc.catalogue.database import MIGRATIONS
-from searchsvc.catalogue.origins import ORIGINS
 from searchsvc.ingest.fetching import Fetcher
 from searchsvc.interfaces.cli.commands import run
-from searchsvc.interfaces.mcp.citations import cite_as_text
+from searchsvc.interfaces.mcp import citations as citing
 from searchsvc.library import Library
 from searchsvc.settings import Settings
 from searchsvc.text.article import Article, RawArticle, article_id
@@ -49,7 +47,7 @@ def sites(running: Callable[..., AbstractContextManager[Site]]) -> Iterator[Site
 @pytest.fixture
 def library(open_library: Callable[[], Library]) -> Library:
     library = open_library()
-    library._ingestion.__dict__["fetcher"] = Fetcher(private=True, pause=0)
+    library.__dict__["_fetcher"] = Fetcher(private=True, pause=0)
     library.begin()
     return library
 
@@ -77,8 +75,8 @@ def name(site: Site) -> str:
 
 def entries(library: Library) -> list[Article]:
     """Return all articles in force."""
-    added, _ = library.catalogue.changes(0, library.catalogue.generation())
-    return [*library.catalogue.articles(added).values()]
+    added, _ = library.catalogue.changes.between(0, library.catalogue.changes.last())
+    return [*library.catalogue.articles.by_row(added).values()]
 
 
 def told(library: Library) -> dict[tuple[str | None, str], str]:
@@ -157,7 +155,7 @@ def test_whoever_comes_first_nobody_replaces_what_another_brought(
     assert {entry.origin: entry.id for entry in entries(library)} == {
         origin: article_id(URL, origin) for origin, _ in every
     }
-    assert library.catalogue.article(article_id(URL)).text == OWNERS  # type: ignore[union-attr]
+    assert library.catalogue.articles.get(article_id(URL)).text == OWNERS  # type: ignore[union-attr]
     # What each says anew changes its own alone; what was seen before is known as it is.
     feed(site, item(URL, PAPERS.replace("Tuesday", "Wednesday")))
     for where, changed in ((paper, 1), (stranger, 0), (file.parent, 0)):
@@ -238,7 +236,7 @@ def test_people_and_programs_see_by_whose_word_a_source_is_known(
         for page in ("/?q=river+plan", f"/read/{entry.id}"):
             assert said in client.get(page).text
         assert client.get(f"/articles/{entry.id}").json()["origin"] == name(site)
-    assert f"origin: {name(site)}" in cite_as_text(entry, "/read/")
+    assert f"origin: {name(site)}" in citing.plain(entry, "/read/")
 
 
 # ---------------------------------------------------------------------- what recurs
@@ -250,11 +248,11 @@ def story(topic: str) -> str:
 
 def passages_with(library: Library, text: str) -> set[str | None]:
     """Return the origins of the articles of which a passage holds this text."""
-    space = library.catalogue.space().row
+    space = library.served.space.row
     return {
         entry.origin
         for entry in entries(library)
-        for one in library.catalogue.passages_of(entry.row, space)
+        for one in library.catalogue.passages.of_article(entry.row, space)
         if text in entry.text[one.passage.start : one.passage.end]
     }
 
@@ -274,7 +272,7 @@ def test_what_a_feed_repeats_takes_no_paragraph_out_of_what_came_from_elsewhere(
     assert len(entries(library)) == 9
     assert {entry.source for entry in entries(library)} == {"cnn.example"}
     assert passages_with(library, PARAGRAPH) == {None, name(paper)}  # and in the feed's own articles it is junk
-    assert library.search("had the dam at Corvane been inspected before the flood").hits[0].answer.text == PARAGRAPH
+    assert library.search("had the dam at Corvane been inspected before the flood").hits[0].answer_text == PARAGRAPH
 
 
 def test_no_more_is_learnt_of_one_origin_than_can_be_and_of_others_as_ever(
@@ -287,7 +285,7 @@ def test_no_more_is_learnt_of_one_origin_than_can_be_and_of_others_as_ever(
         library.index([feed(origin, *(item(f"{URL}/{n}", body, title=TOPICS[n]) for n, body in enumerate(bodies)))])
     library.add([RawArticle(str(n), TOPICS[n], body.replace("\n", "\n\n")) for n, body in enumerate(bodies)])
     db = sqlite3.connect(library.catalogue.path)
-    learnt = dict(db.execute("SELECT origin, count(*) FROM junk GROUP BY origin").fetchall())
+    learnt = dict(db.execute("SELECT origin, count(*) FROM boilerplate GROUP BY origin").fetchall())
     db.close()
     assert learnt.pop(None) == 5  # the owner's own are not counted against anybody
     assert [*learnt.values()] == [3, 3]
@@ -360,7 +358,7 @@ def test_no_strangers_copy_stands_for_the_original(
     moment = datetime(2024, 6, 18, 12, tzinfo=UTC)
     (hit,) = library.search(QUESTION, as_of=moment).hits
     assert hit.article.origin == (None if original == "owner's" else name(paper))
-    assert "not guilty" in hit.passage.text
+    assert "not guilty" in hit.text
     assert [one.origin for one in hit.also_in] == [name(site)] * 7
     assert library.search(QUESTION, as_of=moment, fold=False).hits[0].article.origin == name(site)
     (shown, *_) = library.search(QUESTION, as_of=moment, sources=["cnn.example"]).hits
@@ -403,99 +401,44 @@ def test_two_stories_stay_two_in_whatever_order_they_and_a_strangers_text_of_bot
         else:
             library.add([own[which]])
     rows = {entry.key: entry.row for entry in entries(library)}
-    assert library.catalogue.story(rows["bridge"]) != library.catalogue.story(rows["votes"])
+    assert library.catalogue.near_duplicates.cluster_of(rows["bridge"]) != library.catalogue.near_duplicates.cluster_of(
+        rows["votes"]
+    )
 
 
-# ---------------------------------------------------------------------- catalogues from before
+# ---------------------------------------------------------------------- articles of feeds under a plain id
 
 
-FEED, AGGREGATOR = "https://feeds.cnn.example/rss", "https://agg.example/rss"
-
-
-def of_before(library: Library, path: Path) -> None:
-    """Write what a library holds, all of it as if the owner had given it, as a catalogue that knows no origins."""
-    path.parent.mkdir()
-    db = sqlite3.connect(path, isolation_level=None)
-    db.execute("PRAGMA journal_mode = WAL")
-    for script in MIGRATIONS[: MIGRATIONS.index(ORIGINS)]:
-        for statement in re.sub("--.*", "", script).split(";"):
-            db.execute(statement)
-    db.execute(f"PRAGMA user_version = {MIGRATIONS.index(ORIGINS)}")
-    db.execute("ATTACH ? AS now", (str(library.catalogue.path),))
-    db.execute("BEGIN")
-    for (table,) in db.execute("SELECT name FROM main.sqlite_schema WHERE type = 'table'").fetchall():
-        columns = ", ".join(column for _, column, *_ in db.execute(f"PRAGMA main.table_info({table})"))
-        db.execute(f"DELETE FROM main.{table}")
-        db.execute(f"INSERT INTO main.{table} ({columns}) SELECT {columns} FROM now.{table}")
-    db.execute("COMMIT")
+def under_plain_id(library: Library, origin: str, text: str) -> None:
+    """Record an article of a feed under the id of its key alone, as before searchsvc 0.1.0."""
+    library.add([RawArticle(URL, "River", text, url=URL)])
+    with sqlite3.connect(library.catalogue.path) as db:
+        db.execute("UPDATE articles SET origin = ?, checksum = NULL", (origin,))
     db.close()
 
 
-def see(library: Library, url: str, *keys: str) -> None:
-    with library.catalogue.writing() as writer:
-        for key in keys:
-            writer.set_entry(url, key, b"as it was")
-
-
-def test_a_catalogue_of_before_learns_which_articles_came_from_which_feed(library: Library, tmp_path: Path) -> None:
-    real = f"The dam at Corvane broke in the night.\n\n{PARAGRAPH}\n\nTwelve villages were cleared."
-    poison = [
-        RawArticle(f"{URL}/{topic}", topic, f"{story(topic)}\n{PARAGRAPH}".replace("\n", "\n\n"), f"{URL}/{topic}")
-        for topic in TOPICS
-    ]
+def test_an_article_of_a_feed_makes_room_for_that_of_the_owner(library: Library, tmp_path: Path) -> None:
+    under_plain_id(library, "agg.example", PAPERS)
     file = tmp_path / "news" / "archive.jsonl"
     file.parent.mkdir()
-    file.write_text(json.dumps({"id": f"{URL}/{TOPICS[0]}", "title": "Harbour", "text": OWNERS}))
-    library.index([file.parent])
-    library.add([RawArticle("dam", "Dam breaks", real, url=URL), *poison, RawArticle(URL, "River", PAPERS, url=URL)])
-    see(library, AGGREGATOR, *(one.key for one in poison), URL)
-    see(library, FEED, URL, "urn:gone")
-    ids = {entry.key: entry.id for entry in entries(library)}
-    assert ids[URL] == article_id(URL)
-    assert passages_with(library, PARAGRAPH) == set()  # poisoned: seven repeat the paragraph, under one source
-    of_before(library, tmp_path / "before" / "catalogue.sqlite3")
-
-    old = Library(Settings(index=tmp_path / "before"))
-    assert old.catalogue.check() == []
-    assert {entry.key: entry.id for entry in entries(old)} == ids
-    assert {entry.key: entry.origin for entry in entries(old)} == {
-        "dam": None,
-        URL: "agg.example",  # which of the two wrote it last is not known: in doubt it is the stranger's
-        **{one.key: "agg.example" for one in poison},
-    }
-    assert old.catalogue.entry_of(AGGREGATOR, URL) == b"as it was"
-    assert old.catalogue.entry_of(FEED, URL) is None  # so it is asked for it again
-    assert old.catalogue.entry_of(FEED, "urn:gone") == b"as it was"
-    # The file whose article a feed had replaced is read again, and both are kept.
-    report = old.index([file.parent])
+    file.write_text(json.dumps({"id": URL, "title": "River", "text": OWNERS}))
+    report = library.index([file.parent])
     assert (report.added, report.changed) == (1, 0)
-    replaced = poison[0]
-    mine = old.catalogue.article(article_id(replaced.key))
-    assert mine is not None
-    assert (mine.origin, mine.text, mine.version) == (None, OWNERS, 1)
-    theirs = old.catalogue.article(article_id(replaced.key, "agg.example"))
-    assert theirs is not None
-    assert (theirs.origin, theirs.text) == ("agg.example", replaced.text)
-    assert {entry.id: entry.key for entry in entries(old)} == {
-        **{ident: key for key, ident in ids.items()}, theirs.id: theirs.key
-    }  # fmt: skip
-    assert passages_with(old, PARAGRAPH) == {None}
-    assert old.catalogue.uncounted(1) == old.catalogue.outdated(1) == []
-    assert old.verify().problems == ()
+    assert {entry.id: (entry.origin, entry.text, entry.version) for entry in entries(library)} == {
+        article_id(URL): (None, OWNERS, 1),
+        article_id(URL, "agg.example"): ("agg.example", PAPERS, 1),
+    }
+    assert library.verify().problems == ()
 
 
-def test_a_feed_goes_on_with_its_articles_of_before_under_their_ids(
-    library: Library, site: Site, tmp_path: Path, words: Any
+def test_a_feed_goes_on_with_its_articles_under_their_plain_ids(
+    library: Library, site: Site, words: Any, tmp_path: Path
 ) -> None:
     address = feed(site, item(URL, STRANGERS))
-    library.add([RawArticle(URL, "River", PAPERS, url=URL)])
-    see(library, address, URL)
-    of_before(library, tmp_path / "before" / "catalogue.sqlite3")
-    old = Library(Settings(index=tmp_path / "before"))
-    old._ingestion.__dict__["fetcher"] = Fetcher(private=True, pause=0)
-    report = old.index([address])
+    under_plain_id(library, name(site), PAPERS)
+    report = library.index([address])
     assert (report.added, report.changed) == (0, 1)
-    (entry,) = entries(old)
+    (entry,) = entries(library)
     assert (entry.id, entry.origin, entry.text) == (article_id(URL), name(site), STRANGERS)
 
     # While it is read anew, another process gives the plain id to an article of the owner's.
@@ -504,15 +447,15 @@ def test_a_feed_goes_on_with_its_articles_of_before_under_their_ids(
 
     def meanwhile(texts: list[str]) -> Any:
         words.passages = plain
-        Library(Settings(index=tmp_path / "before")).add([RawArticle(URL, "River", OWNERS)])
+        Library(Settings(index=tmp_path / "index")).add([RawArticle(URL, "River", OWNERS)])
         return plain(texts)
 
     words.passages = meanwhile
-    report = old.index([address])
+    report = library.index([address])
     assert words.passages == plain
     assert (report.added, report.changed) == (0, 1)
-    assert {entry.id: (entry.origin, entry.text) for entry in entries(old)} == {
+    assert {entry.id: (entry.origin, entry.text) for entry in entries(library)} == {
         article_id(URL): (None, OWNERS),
         article_id(URL, name(site)): (name(site), f"{STRANGERS} Again."),
     }
-    assert Catalogue(old.catalogue.path).check() == []
+    assert Catalogue(library.catalogue.path).check() == []

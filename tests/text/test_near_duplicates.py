@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from searchsvc.catalogue import Catalogue
-from searchsvc.catalogue.database import connect
+from searchsvc.catalogue.connection import connect
 from searchsvc.interfaces.cli.commands import run
 from searchsvc.library import Library
 from searchsvc.text.article import RawArticle, article_id
@@ -300,7 +300,7 @@ def test_an_interrupted_or_older_index_is_folded_by_the_next_run(open_library: O
     library = open_library()
     library.add([WIRE, HERALD, POST])
     with library.catalogue.writing() as writer:
-        writer.unfold_all("by an older version")
+        writer.near_duplicates.compare_all("by an older version")
     assert stories(library) == [{"herald"}, {"post"}, {"wire"}]
     library.index([])
     assert stories(library) == [{"herald", "post", "wire"}]
@@ -350,7 +350,8 @@ def test_nothing_is_kept_of_articles_that_are_gone(open_library: Open) -> None:
     db = connect(Catalogue(library.catalogue.path).path)
     try:
         left = {
-            table: db.execute(f"SELECT count(*) FROM {table}").fetchone() for table in ("bands", "stories", "unfolded")
+            table: db.execute(f"SELECT count(*) FROM {table}").fetchone()
+            for table in ("bands", "clusters", "to_compare")
         }
     finally:
         db.close()

@@ -110,9 +110,9 @@ class LocalEngine:
         try:
             mapped = self._mapped()
             _check_stamp(catalogue, mapped.generation, mapped.stamp)
-            added, removed = catalogue.changes(mapped.generation, catalogue.generation())
+            added, removed = catalogue.changes.between(mapped.generation, catalogue.changes.last())
             dead = int(mapped.part.of(removed).sum())
-            fresh = catalogue.passage_count(added, self._space.row)
+            fresh = catalogue.passages.count(added, self._space.row)
             outdated = dense.worth_writing(fresh, dead, len(mapped.part.columns))
         except DamagedIndex:
             outdated = True
@@ -133,9 +133,9 @@ class LocalEngine:
         except DamagedIndex:
             return None
         lineage, _, made_at = stamp.partition(" ")
-        if lineage != catalogue.lineage() or stamp == catalogue.stamp(applied) or not applied:
+        if lineage != catalogue.lineage() or stamp == catalogue.changes.identity(applied) or not applied:
             return None
-        last = catalogue.generation()
+        last = catalogue.changes.last()
         count = f"up to {applied - last:,} changes" if applied > last else "changes"
         return (
             f"the catalogue ends at change {last:,}, the search index had reached {applied:,} (made {made_at}): "
@@ -150,10 +150,10 @@ class LocalEngine:
     def compare(self, catalogue: Catalogue, snapshot: Snapshot) -> list[str]:
         """Return, in words, what differs between a snapshot of this engine and the catalogue."""
         assert isinstance(snapshot, LocalSnapshot)
-        behind = catalogue.generation() - snapshot.generation
+        behind = catalogue.changes.last() - snapshot.generation
         if behind:
             return [f"the index is {behind:,} changes behind the catalogue"]
-        recorded = catalogue.passage_rows(self._space.row)
+        recorded = catalogue.passages.rows(self._space.row)
         problems = []
         for name, rows in (("dense", snapshot.rows()), ("lexical", snapshot.words.rows())):
             for problem, count in (
@@ -223,10 +223,10 @@ class LocalEngine:
             _check_stamp(catalogue, generation, stamp)
             _check_stamp(catalogue, mapped.generation, mapped.stamp)
             applied, vectors, columns, dead = self._before(catalogue, mapped, generation)
-            added, removed = catalogue.changes(applied, generation)
-            removed += catalogue.deleted(catalogue.changes(generation, catalogue.generation())[1])
+            added, removed = catalogue.changes.between(applied, generation)
+            removed += catalogue.articles.deleted(catalogue.changes.between(generation, catalogue.changes.last())[1])
             new_vectors, new_columns = read_articles(catalogue, added, self._space)
-            updated = catalogue.changed_at(generation)
+            updated = catalogue.changes.time_of(generation)
         dead = dead | part.of(removed)
         living = ~np.isin(columns["article"], removed)
         vectors = np.concatenate([vectors[living], new_vectors])
@@ -256,7 +256,7 @@ class LocalEngine:
             current is not None
             and current.mapped is mapped.part
             and current.generation <= generation
-            and current.stamp == catalogue.stamp(current.generation)
+            and current.stamp == catalogue.changes.identity(current.generation)
         ):
             applied = max(current.generation, mapped.generation)  # files that are made anew may be ahead for a while
             return applied, current.fresh_vectors, current.fresh.columns, current.dead
@@ -281,5 +281,5 @@ class LocalEngine:
 
 def _check_stamp(catalogue: Catalogue, generation: int, stamp: str) -> None:
     """Raise DamagedIndex where the change that files hold as their last is not the one of this catalogue."""
-    if stamp != catalogue.stamp(generation):
+    if stamp != catalogue.changes.identity(generation):
         raise DamagedIndex("the index files are of another catalogue")

@@ -113,9 +113,9 @@ def write(folder: Path, catalogue: Catalogue, space: EmbeddingSpace) -> None:
     """Write the whole catalogue as a new pair of files and put it in force; then remove the old ones."""
     faiss = _faiss()
     with catalogue.reading():
-        generation = catalogue.generation()
-        added, _ = catalogue.changes(0, generation)
-        size = catalogue.passage_count(added, space.row) * (2 * space.dimension + COLUMNS.itemsize)
+        generation = catalogue.changes.last()
+        added, _ = catalogue.changes.between(0, generation)
+        size = catalogue.passages.count(added, space.row) * (2 * space.dimension + COLUMNS.itemsize)
         require_memory("make the dense index", 2 * size, 2 * size)  # FAISS's list grows by doubling
         index = _new(space.dimension)
         columns = [np.empty(0, COLUMNS)]
@@ -123,7 +123,7 @@ def write(folder: Path, catalogue: Catalogue, space: EmbeddingSpace) -> None:
             vectors, more = read_articles(catalogue, added[start : start + BATCH], space)
             index.add(vectors.astype(np.float32))
             columns.append(more)
-        stamp = catalogue.stamp(generation)
+        stamp = catalogue.changes.identity(generation)
     stem = f"dense-{generation:012d}"
     files = {"vectors": folder / f"{stem}.faiss", "columns": folder / f"{stem}.npy"}
     # Written aside and renamed, since a file of the same name may be mapped by others at this moment.

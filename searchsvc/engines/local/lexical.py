@@ -73,8 +73,8 @@ class Lexical:
         except (OSError, ValueError) as error:
             raise _unwritable(error) from error
         made._register()
-        upto = catalogue.generation()
-        added, _ = catalogue.changes(0, upto)
+        upto = catalogue.changes.last()
+        added, _ = catalogue.changes.between(0, upto)
         made._write((), added, catalogue, space, upto)
         for old in folder.glob("lexical*"):
             if old.is_dir() and old != home:
@@ -110,9 +110,9 @@ class Lexical:
 
     def apply(self, catalogue: Catalogue, space: EmbeddingSpace) -> None:
         """Take over what the catalogue has committed since."""
-        done, upto = self.generation, catalogue.generation()
+        done, upto = self.generation, catalogue.changes.last()
         if done != upto:
-            added, removed = catalogue.changes(done, upto)
+            added, removed = catalogue.changes.between(done, upto)
             self._write([*removed, *added], added, catalogue, space, upto)
 
     def searcher(self) -> "LexicalSnapshot":
@@ -146,7 +146,7 @@ class Lexical:
             for document in _documents(added, catalogue, space):
                 writer.add_document(tantivy.Document.from_dict(document, schema))
             writer.commit()
-            stamp = catalogue.stamp(generation)
+            stamp = catalogue.changes.identity(generation)
             self._record(generation, stamp)
             # Merging may take seconds, in which what was committed is searchable already.
             writer.wait_merging_threads()
@@ -293,7 +293,7 @@ class LexicalSnapshot:
 
 def _documents(articles: Iterable[int], catalogue: Catalogue, space: EmbeddingSpace) -> Iterator[dict[str, object]]:
     for row in articles:
-        article = catalogue.articles([row]).get(row)
+        article = catalogue.articles.by_row([row]).get(row)
         if article is None:
             continue
         facts: dict[str, object] = {"article": row}
@@ -302,7 +302,7 @@ def _documents(articles: Iterable[int], catalogue: Catalogue, space: EmbeddingSp
                 facts[field] = normalized(name)
         if article.published is not None:
             facts["published"] = to_microseconds(article.published)
-        for stored in catalogue.passages_of(row, space.row):
+        for stored in catalogue.passages.of_article(row, space.row):
             text = article.text[stored.passage.start : stored.passage.end]
             # Two values, so that no phrase begins in the title and ends in the text.
             spelt = [composed(article.title), composed(text)]

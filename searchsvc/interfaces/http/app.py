@@ -12,6 +12,7 @@ from pathlib import Path
 from fastapi import Depends, FastAPI
 from starlette.concurrency import run_in_threadpool
 
+from searchsvc import __version__
 from searchsvc.interfaces.cli.arguments import source
 from searchsvc.interfaces.http.hidden_paths import HiddenPaths
 from searchsvc.interfaces.http.hostnames import hostnames_of
@@ -26,7 +27,6 @@ from searchsvc.interfaces.http.routes.search import add_search_routes
 from searchsvc.interfaces.http.warmup import Warmup
 from searchsvc.interfaces.mcp.http_transport import mcp_route
 from searchsvc.interfaces.mcp.server import create_server
-from searchsvc.interfaces.version import version
 from searchsvc.library import Library
 from searchsvc.service.jobs import Jobs
 
@@ -73,7 +73,7 @@ def create_app(
 
     app = FastAPI(
         title="searchsvc",
-        version=version(),
+        version=__version__,
         description=DESCRIPTION,
         lifespan=lifespan,
         docs_url=None,  # FastAPI's own pages load scripts from elsewhere

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from searchsvc import schemas
-from searchsvc.interfaces.formatting import iso, iso_seconds, rounded
+from searchsvc.search.serialize import iso, iso_seconds, rounded
 from searchsvc.text.sanitize import link, sanitize
 
 if TYPE_CHECKING:  # so that tools are listed before numpy and the like are imported

@@ -8,10 +8,10 @@ from mcp.server.mcpserver.exceptions import ResourceNotFoundError
 from mcp.shared.exceptions import MCPError
 from mcp.types import INTERNAL_ERROR
 
+from searchsvc import __version__
 from searchsvc.interfaces.mcp.citations import cite_as_text
 from searchsvc.interfaces.mcp.progress import LibraryCalls
 from searchsvc.interfaces.mcp.tools import Question, ToolContext, ToolServer, add_tools, pages_of
-from searchsvc.interfaces.version import version
 
 if TYPE_CHECKING:
     from searchsvc.library import Library
@@ -40,7 +40,7 @@ def create_server(open_library: "Callable[[], Library]", hide: Callable[[str], s
         "searchsvc",
         title="searchsvc: news search",
         instructions=ABOUT,
-        version=version(),
+        version=__version__,
         log_level="WARNING",
         subscriptions=False,
     )

@@ -13,15 +13,11 @@ from searchsvc import schemas
 from searchsvc.interfaces.http.middleware import MAX_WRITERS, Slots
 from searchsvc.interfaces.http.requests import AROUND, Ident, NewArticle, NewArticles, Only, window
 from searchsvc.interfaces.http.responses import Json, document_errors, fresh
-from searchsvc.interfaces.serialize import (
-    serialize_full_article,
-    serialize_report,
-    serialize_similar,
-    serialize_versions,
-)
+from searchsvc.interfaces.serialize import serialize_report
 from searchsvc.library import Library
 from searchsvc.query import MAX_HITS
 from searchsvc.readers.fields import from_record
+from searchsvc.search.serialize import serialize_full_article, serialize_similar, serialize_versions
 from searchsvc.text.article import Problem, RawArticle, article_id
 
 

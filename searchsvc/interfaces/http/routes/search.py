@@ -11,15 +11,10 @@ from searchsvc.interfaces.http.middleware import MAX_QUOTE_CHECKS, Slots
 from searchsvc.interfaces.http.requests import BriefRequest, Only, SearchRequest, TimelineRequest
 from searchsvc.interfaces.http.responses import NO_STORE, Json, document_errors, fresh
 from searchsvc.interfaces.http.routes.chat_tools import anthropic_results
-from searchsvc.interfaces.serialize import (
-    serialize_brief,
-    serialize_quote_check,
-    serialize_results,
-    serialize_timeline,
-)
 from searchsvc.library import Library
 from searchsvc.search.brief import brief_markdown
 from searchsvc.search.quotes import LONGEST
+from searchsvc.search.serialize import serialize_brief, serialize_quote_check, serialize_results, serialize_timeline
 
 
 def add_search_routes(app: FastAPI, library: Library, slot: Dependency) -> None:
