@@ -1,12 +1,12 @@
 """Readers: from files to articles.
 
-The seam: a reader is a `Callable[[Path, str, int], Iterator[Article | Problem]]`. It is given a path, the key
-of the file, and the most bytes that one article may have, and yields what the file holds. It may raise
-`OSError` and `Unreadable` at any point; `read` makes a `Problem` of these and keeps what came before. A new
-format is a file with such a function, and a row in `READERS`.
+The seam: a reader is a `Callable[[Path, str, int], Iterator[RawArticle | Problem]]`. It takes a path, the key of the
+file, and the limit in bytes of one article, and yields what the file holds. It may raise `OSError` and `Unreadable` at
+any point; `read` makes a `Problem` of these and keeps what came before. A new format is a file with such a function,
+and a row in `READERS`.
 
-Which bytes make a library fail, hang or take all memory is never known beforehand: the index has its files read in
-a process that can be ended, see `process.py`.
+Any file may make a library fail, hang or take all memory: the index has its files read in a process that can be killed,
+see `process.py`.
 """
 
 import os
@@ -21,7 +21,7 @@ from searchsvc.readers.feed import LARGEST, read_feed
 from searchsvc.readers.fields import from_record, without_surrogates
 from searchsvc.readers.html import read_html
 from searchsvc.readers.markdown import read_markdown
-from searchsvc.readers.problems import named
+from searchsvc.readers.problems import limited
 from searchsvc.readers.records import read_json, read_json_lines
 from searchsvc.readers.tables import read_table
 from searchsvc.readers.text import read_text
@@ -49,7 +49,7 @@ READERS: dict[str, Reader] = {
     ".xml": read_feed,
 }
 
-_IN_PIECES = frozenset({read_json_lines, read_json, read_table})  # all others hold a file as a whole
+_STREAMING = frozenset({read_json_lines, read_json, read_table})  # all others hold a file as a whole
 
 _REASONS = {
     FileNotFoundError: "no such file or folder",
@@ -60,12 +60,12 @@ _REASONS = {
 
 
 def read(path: Path, key: str, limit: int) -> Iterator[RawArticle | Problem]:
-    """Yield what a file holds; `limit` is the most bytes, unpacked, that one article may have.
+    """Yield the articles of a file; `limit` is that of one article in bytes, unpacked.
 
-    Raises nothing about the file: whatever is wrong with it comes as a `Problem`, after the articles that
-    could be read before it. Of many problems, the first are named and the others counted (see `tally.py`).
+    Raises nothing about the file: whatever is wrong with it comes as a `Problem`, after the articles that could be read
+    before it. Of many problems, the first are listed and the others counted (see `problems.py`).
     """
-    return named(_read(path, key, limit), storable(str(path)))
+    return limited(_read(path, key, limit), storable(str(path)))
 
 
 def _read(path: Path, key: str, limit: int) -> Iterator[RawArticle | Problem]:
@@ -79,31 +79,31 @@ def _read(path: Path, key: str, limit: int) -> Iterator[RawArticle | Problem]:
         if reader is None:
             raise _unknown()
         with guarded():
-            for found in reader(path, key, limit):
-                yield _speakable(found) if isinstance(found, Problem) else found
+            for result in reader(path, key, limit):
+                yield _printable(result) if isinstance(result, Problem) else result
     except (OSError, Unreadable) as fault:
         yield _problem(path, fault)
 
 
 @contextmanager
 def guarded() -> Iterator[None]:
-    """Let whatever a library makes of one input be `Unreadable`, so that it costs that input alone."""
+    """Turn whatever a library raises into `Unreadable`, so that only this input fails."""
     try:
         yield
     except (OSError, Unreadable):
         raise
     except Exception as fault:  # libraries raise anything, down to AssertionError and MemoryError
-        said = f"{type(fault).__name__}: {fault}".removesuffix(": ")
-        raise Unreadable(f"the reader failed ({said})") from fault
+        cause = f"{type(fault).__name__}: {fault}".removesuffix(": ")
+        raise Unreadable(f"the reader failed ({cause})") from fault
 
 
 def most_bytes(path: Path, limit: int) -> int | None:
-    """Return the most bytes, packed as it is, that a file of this kind can have to be read; None: any number.
+    """Return the size in bytes, as packed, up to which a file of this kind can be read; None: any.
 
     `limit`: bytes of one article.
     """
     reader = READERS.get(suffix_of(path))
-    if reader in _IN_PIECES:
+    if reader in _STREAMING:
         return None
     return most_packed(path, max(limit, LARGEST) if reader is read_feed else limit)
 
@@ -118,9 +118,9 @@ def walk(path: Path, *, inside: Path | None = None) -> Iterator[Path | Problem]:
     """Yield the files to read at a path: itself, or in order all that a folder holds which have a reader.
 
     Hidden files and folders, devices, links that lead out of the folder, and a README, which is about the folder
-    and no news, are left out; so is a link to what is found under its own name anyway. What a person named but
-    cannot be read comes as a `Problem`. With `inside`, the path is a part of that folder, and what is yielded is what
-    walking the whole folder would yield of it; nothing when it is not there.
+    and no news, are left out; so is a link to what is found under its own name anyway. A path that cannot be read comes
+    as a `Problem`. With `inside`, the path is a part of that folder, and what is yielded is what walking the whole
+    folder would yield of it; nothing when it does not exist.
     """
     try:
         if inside is not None and path != inside:
@@ -154,9 +154,9 @@ def _part(path: Path, top: Path) -> Iterator[Path | Problem]:
 
 def _folder(top: Path, root: Path) -> Iterator[Path | Problem]:
     seen = {root, Path(os.path.realpath(top, strict=True))}
-    waiting = _entries(top)
-    while waiting:
-        entry = waiting.pop()
+    entries = _entries(top)
+    while entries:
+        entry = entries.pop()
         path = Path(entry.path)
         try:
             if entry.is_symlink() and not _leads_on(path, root):
@@ -166,17 +166,17 @@ def _folder(top: Path, root: Path) -> Iterator[Path | Problem]:
                 yield path
             elif stat.S_ISDIR(mode) and (real := Path(os.path.realpath(path, strict=True))) not in seen:
                 seen.add(real)
-                waiting += _entries(path)
+                entries += _entries(path)
         except OSError as fault:
-            if os.path.lexists(path):  # else it went while the folder was looked at
+            if os.path.lexists(path):  # else it was deleted meanwhile
                 yield _problem(path, fault)
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
-    """Return what is in a folder and not hidden, last name first, so that the first can be popped."""
+    """Return the visible entries of a folder, last name first, so that the first can be popped."""
     with os.scandir(folder) as entries:
-        shown = [entry for entry in entries if not _left_out(entry.name)]
-    return sorted(shown, key=lambda entry: entry.name, reverse=True)
+        visible = [entry for entry in entries if not _left_out(entry.name)]
+    return sorted(visible, key=lambda entry: entry.name, reverse=True)
 
 
 def _left_out(name: str) -> bool:
@@ -215,6 +215,6 @@ def _problem(path: Path, fault: OSError | Unreadable) -> Problem:
     return Problem(storable(str(path)), reason or (fault.strerror or str(fault) or "cannot be read").lower())
 
 
-def _speakable(problem: Problem) -> Problem:
+def _printable(problem: Problem) -> Problem:
     """Return a problem that can be printed even where the name of the file is not text."""
     return Problem(without_surrogates(problem.where), without_surrogates(problem.reason), problem.lost)

@@ -1,4 +1,4 @@
-"""Bytes: what a file holds once it is unpacked, in pieces, never more than was asked for.
+"""Compression: the unpacked bytes of a file, in pieces, never more than a limit.
 
 Nothing here trusts a size that a file states about itself: a few kilobytes of gzip or Zstandard can unpack to
 gigabytes, so everything is counted as it comes out.
@@ -17,8 +17,8 @@ PACKED = frozenset({".gz", ".zst"})
 _PIECE = 65_536
 # Zstandard turns 4 bytes into 128 KiB at most; so little at a time keeps one piece under 32 MiB.
 _ZSTD_PIECE = 1_024
-# How many times the limit a line may have before the file is given up rather than read on to its end.
-_PATIENCE = 64
+# Times the limit, that a line may have before the file is given up rather than read on to its end.
+_MAX_LINE = 64
 
 
 def is_packed(path: Path) -> bool:
@@ -27,7 +27,7 @@ def is_packed(path: Path) -> bool:
 
 
 def too_large(limit: int) -> Unreadable:
-    """Return the complaint that something has more than `limit` bytes."""
+    """Return the error that something has more than `limit` bytes."""
     return Unreadable(f"is larger than {limit} bytes")
 
 
@@ -49,7 +49,7 @@ def blocks(path: Path) -> Iterator[bytes]:
 
 
 def most_packed(path: Path, limit: int) -> int:
-    """Return the most bytes of a file that holds `limit` bytes: compression makes none larger by more than this."""
+    """Return the size that a file of `limit` unpacked bytes can have: compression makes none larger than this."""
     return limit + limit // 100 + 1_024 if is_packed(path) else limit
 
 
@@ -70,19 +70,19 @@ def lines(path: Path, limit: int) -> Iterator[bytes | None]:
 
     Raises as `blocks`, and `Unreadable` at a line so long that it can only be a bomb.
     """
-    begun, size, number = bytearray(), 0, 1
+    line, size, number = bytearray(), 0, 1
     for piece in blocks(path):
         start = 0
         while (end := piece.find(b"\n", start)) >= 0:
             size += end - start
-            yield None if size > limit else bytes(begun + piece[start:end])
-            begun, size, number, start = bytearray(), 0, number + 1, end + 1
+            yield None if size > limit else bytes(line + piece[start:end])
+            line, size, number, start = bytearray(), 0, number + 1, end + 1
         size += len(piece) - start
-        if size > limit * _PATIENCE:
-            raise Unreadable(f"line {number} is larger than {limit * _PATIENCE} bytes; nothing after it was read")
-        begun = bytearray() if size > limit else begun + piece[start:]
+        if size > limit * _MAX_LINE:
+            raise Unreadable(f"line {number} is larger than {limit * _MAX_LINE} bytes; nothing after it was read")
+        line = bytearray() if size > limit else line + piece[start:]
     if size:
-        yield None if size > limit else bytes(begun)
+        yield None if size > limit else bytes(line)
 
 
 def _gunzipped(file: BinaryIO) -> Iterator[bytes]:
@@ -101,18 +101,18 @@ def _unzstd(file: BinaryIO) -> Iterator[bytes]:
     from zstandard import ZstdDecompressor, ZstdError
 
     decompressor = ZstdDecompressor()
-    frame, begun = decompressor.decompressobj(), False
+    frame, is_open = decompressor.decompressobj(), False
     while packed := file.read(_ZSTD_PIECE):
         while packed:
             try:
-                piece, begun = frame.decompress(packed), True
+                piece, is_open = frame.decompress(packed), True
             except ZstdError as fault:
                 raise Unreadable("the Zstandard data is damaged") from fault
             if piece:
                 yield piece
             packed = b""
             if frame.eof:
-                packed, begun = frame.unused_data, False
+                packed, is_open = frame.unused_data, False
                 frame = decompressor.decompressobj()
-    if begun:
+    if is_open:
         raise Unreadable("the Zstandard data is cut short")

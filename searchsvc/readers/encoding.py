@@ -1,4 +1,4 @@
-"""Encoding: which letters the bytes of a file stand for.
+"""Encoding: the text that the bytes of a file stand for.
 
 In this order: what a byte order mark says; UTF-16 and UTF-32 without a mark, known by their zero bytes;
 UTF-8, where a few broken bytes among many good letters are forgiven; then a legacy encoding, guessed.
@@ -59,8 +59,8 @@ def declared(data: bytes, name: str) -> str | None:
         "shift_jis": "cp932", "euc_kr": "cp949", "iso8859-9": "cp1254"
     }  # fmt: skip
     try:
-        found = codecs.lookup(name).name
-        return data.decode(wider.get(found, found))
+        codec = codecs.lookup(name).name
+        return data.decode(wider.get(codec, codec))
     except (LookupError, UnicodeError):
         return None
 
@@ -91,7 +91,7 @@ def _broken(text: str) -> int:
 
 def _wide(data: bytes) -> str:
     """Read UTF-16 or UTF-32 without a mark: of the readings without impossible characters, the plainest."""
-    best, most = "", -1
+    best, best_count = "", -1
     for name in _WIDE:
         try:
             text = data.decode(name)
@@ -103,9 +103,9 @@ def _wide(data: bytes) -> str:
         )
         plain = sum(letter < "\x7f" for letter in sample)
         sense = sum(letter.isalnum() or letter.isspace() for letter in sample)
-        if odd * 100 <= len(sample) and sense * 10 >= len(sample) * 7 and plain > most:
-            best, most = text, plain
-    if most < 0:
+        if odd * 100 <= len(sample) and sense * 10 >= len(sample) * 7 and plain > best_count:
+            best, best_count = text, plain
+    if best_count < 0:
         raise _binary()
     return best
 
@@ -116,11 +116,11 @@ def _legacy(data: bytes) -> str:
     controls = sum(data.count(byte) for byte in range(32) if byte not in b"\t\n\r\f\v\x1b\x1a")
     if controls * 200 > len(data):
         raise _binary()
-    sample = _telling(data)
-    found = from_bytes(sample, cp_isolation=_LEGACY, enable_fallback=False, threshold=0.4).best()
-    if found is None:
+    sample = _non_ascii_lines(data)
+    guess = from_bytes(sample, cp_isolation=_LEGACY, enable_fallback=False, threshold=0.4).best()
+    if guess is None:
         raise _binary()
-    name = found.encoding
+    name = guess.encoding
     if name in _LATIN:
         name = _latin(sample)
     elif name in {"cp949", "gb18030", "big5"} and _is_japanese(sample):
@@ -131,26 +131,26 @@ def _legacy(data: bytes) -> str:
     return text
 
 
-def _telling(data: bytes) -> bytes:
-    """Return the lines that say anything about the encoding: those that are not plain ASCII."""
-    kept, size = [], 0
+def _non_ascii_lines(data: bytes) -> bytes:
+    """Return the lines that are not plain ASCII; the others say nothing about the encoding."""
+    lines, size = [], 0
     for line in data.split(b"\n"):
         if not line.isascii() and size < _SAMPLE:
-            kept.append(line[:_SAMPLE])
+            lines.append(line[:_SAMPLE])
             size += len(line)
-    return b"\n".join(kept)
+    return b"\n".join(lines)
 
 
 def _latin(sample: bytes) -> str:
     """Return the encoding by which one language explains most of the letters; Western where several do."""
-    best, most = "cp1252", -1.0
+    best, best_share = "cp1252", -1.0
     for name, alphabets in _LATIN.items():
         text = sample.decode(name, "replace").lower()
         letters = Counter(letter for letter in text if letter > "\x7f" and letter not in _NOT_LETTERS)
         for alphabet in alphabets:
             explained = sum(letters[letter] for letter in set(alphabet)) / max(1, letters.total())
-            if explained > most:
-                best, most = name, explained
+            if explained > best_share:
+                best, best_share = name, explained
         if not letters:
             return name
     return best

@@ -20,7 +20,7 @@ from searchsvc.text.article import Problem, RawArticle
 
 __all__ = ["Feed", "FeedEntry", "fetched_feed", "from_entry", "json_entry", "parse_feed", "read_feed"]
 
-LARGEST = 10_000_000  # bytes of a feed, which is read as a whole; a single article may be limited further
+LARGEST = 10_000_000  # bytes of a feed, which is read as a whole; one article may be limited further
 
 _FEEDS = frozenset({"application/rss+xml", "application/atom+xml", "application/feed+json"})
 
@@ -62,30 +62,30 @@ def from_entry(entry: FeedEntry, where: str, feed: str) -> Iterator[RawArticle |
     )
 
 
-def parse_feed(data: bytes, url: str = "", charset: str = "", most: int | None = None) -> Feed:
-    """Return what a feed holds, from its bytes, or the first `most` of its entries.
+def parse_feed(data: bytes, url: str = "", charset: str = "", limit: int | None = None) -> Feed:
+    """Return what a feed holds, from its bytes, or the first `limit` of its entries.
 
     Links are resolved against `url`; `charset` is the encoding that the server names. Raises `Unreadable` where the
     bytes are no feed.
     """
     text = decode_page(data, charset)
     read = json_feed if text.lstrip().startswith("{") else xml_feed
-    return read(text, url, most)
+    return read(text, url, limit)
 
 
-def fetched_feed(data: bytes, url: str, charset: str, most: int, *, is_page: bool) -> Feed:
+def fetched_feed(data: bytes, url: str, charset: str, limit: int, *, is_page: bool) -> Feed:
     """Return what `parse_feed` does; where it is a web page, as the server says or as it is, say which feed it names.
 
     Raises `Unreadable` where the bytes are no feed.
     """
     try:
-        return parse_feed(data, url, charset, most)
+        return parse_feed(data, url, charset, limit)
     except Unreadable as fault:
-        named = _named_feed(data, url, charset)
-        if not named and not is_page:
+        feed_url = _named_feed(data, url, charset)
+        if not feed_url and not is_page:
             raise
-        said = "is a web page, not a feed"
-        raise Unreadable(f"{said}; the feed that it names is {named}" if named else said) from fault
+        reason = "is a web page, not a feed"
+        raise Unreadable(f"{reason}; the feed that it names is {feed_url}" if feed_url else reason) from fault
 
 
 def _named_feed(data: bytes, url: str, charset: str) -> str | None:

@@ -1,4 +1,4 @@
-"""Entries: what a feed says of one article, whatever its format."""
+"""Feed entries: what a feed says of one article, whatever its format."""
 
 import re
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ class FeedEntry:
     """One entry of a feed.
 
     `whole` says whether `text` is the full text rather than a summary of it; `text` is empty where there is neither.
-    `published` is UTC, and `doubt` says why a date that the feed gives is not believed.
+    `published` is UTC, and `doubt` says why a date that the feed gives was left out.
     """
 
     key: str
@@ -66,10 +66,10 @@ def feed_entry_of(
 ) -> FeedEntry:
     """Return an entry, whole where it has a content of its own, or a long summary, and that is not broken off.
 
-    `published` and `updated` are as the feed says them.
+    `published` and `updated` are as the feed gives them.
     """
-    full = len(content) >= len(summary)
-    text = content if full else summary
+    is_content = len(content) >= len(summary)
+    text = content if is_content else summary
     broken_off = _ELLIPSIS.search(text, max(0, len(text) - 300)) is not None
     title = one_line(title)
     first, doubt = _moment(published)
@@ -78,7 +78,7 @@ def feed_entry_of(
         key=short_key(key.strip()) or url or article_id(f"{title}\n{text}"),
         title=title,
         text=text,
-        whole=bool(text) and not broken_off and (full or len(text) >= FULL),
+        whole=bool(text) and not broken_off and (is_content or len(text) >= FULL),
         url=url,
         author=one_line(author) or None,
         source=one_line(source) or None,
@@ -89,8 +89,8 @@ def feed_entry_of(
     )
 
 
-def said(record: object, name: str) -> str:
-    """Return the text in a field, if there is one; a number as JSON Feeds have for an id is one too."""
+def text_in(record: object, name: str) -> str:
+    """Return the text in a field, or an empty one; a number as JSON Feeds have for an id is a text too."""
     value = record.get(name) if isinstance(record, Mapping) else None
     if isinstance(value, int) and not isinstance(value, bool):
         value = f"{value:d}" if abs(value) < 10**_DIGITS else ""
@@ -99,7 +99,7 @@ def said(record: object, name: str) -> str:
 
 def names_of(people: object) -> str:
     """Return the names of one or many people."""
-    names = (said(one, "name").strip() for one in (people if isinstance(people, list) else [people]))
+    names = (text_in(person, "name").strip() for person in (people if isinstance(people, list) else [people]))
     return ", ".join(dict.fromkeys(name for name in names if name))
 
 
@@ -117,7 +117,7 @@ def _is_address(text: str) -> bool:
 
 
 def _moment(date: object) -> tuple[datetime | None, str | None]:
-    """Return the moment that a feed names, or else why it is not believed."""
+    """Return the moment of a feed's date, or else why it was left out."""
     try:
         return parse_published(date), None
     except ValueError as fault:

@@ -1,4 +1,4 @@
-"""Text: the pieces of HTML that feeds hold, as plain paragraphs or as one line."""
+"""Feed text: pieces of HTML as plain paragraphs or as one line."""
 
 import re
 from typing import Any
@@ -21,19 +21,19 @@ def plain_text(html: str) -> str:
     return "" if tree is None else text_of(tree)
 
 
-def text_of(tree: Any, left_out: frozenset[str] = frozenset()) -> str:
-    """Return an element of HTML as plain paragraphs between blank lines, without those inside it of these tags."""
+def text_of(tree: Any, excluded: frozenset[str] = frozenset()) -> str:
+    """Return an element of HTML as plain paragraphs between blank lines, without the elements of excluded tags."""
     from lxml import etree
 
     parts: list[str] = []
     walk = etree.iterwalk(tree, events=("start", "end", "comment", "pi"))
     for event, element in walk:
-        shown = event == "start" and element.tag not in _NEVER_TEXT and element.tag not in left_out
-        if event == "start" and not shown:
+        is_text = event == "start" and element.tag not in _NEVER_TEXT and element.tag not in excluded
+        if event == "start" and not is_text:
             walk.skip_subtree()
         if event in {"start", "end"}:
             parts.append(_break(element, event))
-        if shown:
+        if is_text:
             parts.append(_SPACE.sub(" ", element.text or ""))
         if event != "start":
             parts.append(_SPACE.sub(" ", element.tail or ""))
@@ -47,7 +47,7 @@ def one_line(text: str) -> str:
 
 
 def _break(element: Any, event: str) -> str:
-    """Return what parts an element from what stands around it."""
+    """Return what separates an element from the text around it."""
     if element.tag in _BLOCKS:
         return "\n\n"
     if event == "start" and element.tag in _LINES:

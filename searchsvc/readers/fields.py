@@ -1,4 +1,4 @@
-"""A record: one article as named fields, whatever names its source chose for them."""
+"""Fields: one article as a record, whatever names its source chose for its fields."""
 
 import hashlib
 from collections.abc import Iterator, Mapping
@@ -20,54 +20,54 @@ PUBLISHED = ("published", "published_at", "date", "publish_date", "pubDate", "da
 AUTHOR = ("author", "authors", "byline", "creator")
 LANGUAGE = ("language", "lang")
 
-# Characters that a field can have; every hit repeats them. Real ones are far shorter, and paths, of which keys are
-# made where a source gives none, have at most 4,096.
+# Characters of a field; every hit repeats them. Real ones are far shorter, and paths, of which keys are made where a
+# source gives none, have at most 4,096.
 LONGEST_TITLE, LONGEST_AUTHOR, LONGEST_SOURCE, LONGEST_URL, LONGEST_KEY = 1_000, 1_000, 300, 2_000, 5_000
 LONGEST_LANGUAGE = 35  # of the longest tag that RFC 5646 has programs expect
 
 _CUT = (("title", LONGEST_TITLE), ("author", LONGEST_AUTHOR), ("source", LONGEST_SOURCE))
 _LEFT_OUT = (("url", LONGEST_URL), ("language", LONGEST_LANGUAGE))
-_KEY_SHOWN = 100
-_LONGEST_SHOWN = 80
+_KEY_START = 100
+_MAX_SHOWN = 80
 
 
 def from_record(record: Mapping[str, object], *, where: str, fallback_key: str) -> Iterator[RawArticle | Problem]:
     """Yield the article that a record holds, or the `Problem` for which there is none.
 
-    A field that cannot be used, such as a date nobody can believe, costs only itself: the article comes
-    without it, after a `Problem` with `lost=False`. Names are compared without regard to case, the first with
+    A field that cannot be used, such as an impossible date, is left out: the article comes without it, after a
+    `Problem` with `lost=False`. Names are compared without regard to case, the first with
     a value wins, and an object called `metadata` is asked last. Raises nothing.
     """
-    places = _places(record)
-    text = _text(_first(places, TEXT))
+    layers = _layers(record)
+    text = _text(_first(layers, TEXT))
     if text is None:
         yield Problem(where, "no text")
         return
     if isinstance(text, Problem):
         yield Problem(where, text.reason)
         return
-    words: dict[str, str | None] = {}
+    values: dict[str, str | None] = {}
     for field, names in (("title", TITLE), ("url", URL), ("source", SOURCE), ("author", AUTHOR), ("id", KEY)):
-        value = _first(places, names)
-        words[field] = None if value is None else _words(value)
-        if value is not None and words[field] is None:
+        value = _first(layers, names)
+        values[field] = None if value is None else _one_line(value)
+        if value is not None and values[field] is None:
             yield Problem(where, f"the {field} is {_kind(value)}, not text; left out", lost=False)
     published: datetime | None = None
-    said = _first(places, PUBLISHED)
+    date = _first(layers, PUBLISHED)
     try:
-        published = parse_published(said)
+        published = parse_published(date)
     except ValueError as fault:
-        yield Problem(where, f"the date {_shown(said)} was left out: {fault}", lost=False)
+        yield Problem(where, f"the date {_shown(date)} was left out: {fault}", lost=False)
     yield RawArticle(
-        key=words["id"] or words["url"] or fallback_key,
-        title=words["title"] or "",
+        key=values["id"] or values["url"] or fallback_key,
+        title=values["title"] or "",
         text=text,
-        url=words["url"],
-        source=words["source"] or site_of(words["url"]),
-        author=words["author"],
+        url=values["url"],
+        source=values["source"] or site_of(values["url"]),
+        author=values["author"],
         published=published,
         published_from="given" if published else None,
-        language=language_code(_first(places, LANGUAGE)),
+        language=language_code(_first(layers, LANGUAGE)),
     )
 
 
@@ -92,23 +92,23 @@ def from_dict(article: object, where: str) -> Iterator[RawArticle | Problem]:
 
 
 def shortened(article: RawArticle) -> tuple[RawArticle, list[str]]:
-    """Return an article whose fields have room in an answer, and what was done to those that had not.
+    """Return an article whose fields are short enough for an answer, and what was done to those that were not.
 
     A title or a name is cut. Half an address leads nowhere, so one that is too long is left out. Of a key, a checksum
     stays, so that the article stays the same one.
     """
     changed: dict[str, str | None] = {}
     reasons: list[str] = []
-    for name, most in _CUT:
+    for name, limit in _CUT:
         value: str | None = getattr(article, name)
-        if value is not None and len(value) > most:
-            changed[name] = f"{value[: most - 1]}…"
-            reasons.append(f"the {name} has {len(value):,} characters, more than {most:,}; it was cut")
-    for name, most in _LEFT_OUT:
+        if value is not None and len(value) > limit:
+            changed[name] = f"{value[: limit - 1]}…"
+            reasons.append(f"the {name} has {len(value):,} characters, more than {limit:,}; it was cut")
+    for name, limit in _LEFT_OUT:
         value = getattr(article, name)
-        if value is not None and len(value) > most:
+        if value is not None and len(value) > limit:
             changed[name] = None
-            reasons.append(f"the {name} has {len(value):,} characters, more than {most:,}; it was left out")
+            reasons.append(f"the {name} has {len(value):,} characters, more than {limit:,}; it was left out")
     if len(article.key) > LONGEST_KEY:
         changed["key"] = short_key(article.key)
         reasons.append(
@@ -124,7 +124,7 @@ def short_key(key: str) -> str:
     if len(key) <= LONGEST_KEY:
         return key
     checksum = hashlib.blake2b(key.encode(errors="surrogatepass"), digest_size=16).hexdigest()
-    return f"{key[:_KEY_SHOWN]}…{checksum}"
+    return f"{key[:_KEY_START]}…{checksum}"
 
 
 def without_surrogates(text: str) -> str:
@@ -136,23 +136,23 @@ def without_surrogates(text: str) -> str:
     return text
 
 
-def _places(record: Mapping[str, object]) -> list[dict[str, object]]:
+def _layers(record: Mapping[str, object]) -> list[dict[str, object]]:
     """Return the record, then its nested metadata, each with names in lower case."""
-    places: list[dict[str, object]] = [{}]
+    layers: list[dict[str, object]] = [{}]
     for name, value in record.items():
-        places[0].setdefault(str(name).strip().lower(), value)
-    nested = places[0].get("metadata")
+        layers[0].setdefault(str(name).strip().lower(), value)
+    nested = layers[0].get("metadata")
     if isinstance(nested, Mapping):
-        places.append({str(name).strip().lower(): value for name, value in nested.items()})
-    return places
+        layers.append({str(name).strip().lower(): value for name, value in nested.items()})
+    return layers
 
 
-def _first(places: list[dict[str, object]], names: tuple[str, ...]) -> object:
-    for place in places:
+def _first(layers: list[dict[str, object]], names: tuple[str, ...]) -> object:
+    for layer in layers:
         for name in names:
-            value = place.get(name.lower())
-            blank = value.isspace() or not value if isinstance(value, str) else value is None or value in ([], {})
-            if not blank:
+            value = layer.get(name.lower())
+            is_blank = value.isspace() or not value if isinstance(value, str) else value is None or value in ([], {})
+            if not is_blank:
                 return value
     return None
 
@@ -167,7 +167,7 @@ def _text(value: object) -> str | Problem | None:
     return Problem("", f"the text is {_kind(value)}, not text")
 
 
-def _words(value: object) -> str | None:
+def _one_line(value: object) -> str | None:
     """Return a short value as one line: a string, a number, a list, or what an object calls its name."""
     if isinstance(value, Mapping):
         value = value.get("name")
@@ -201,7 +201,7 @@ def _kind(value: object) -> str:
 
 
 def _shown(value: object) -> str:
-    if not isinstance(value, str | float | int) or (isinstance(value, int) and abs(value) > 10**_LONGEST_SHOWN):
+    if not isinstance(value, str | float | int) or (isinstance(value, int) and abs(value) > 10**_MAX_SHOWN):
         return f"({_kind(value)})"
     shown = without_surrogates(str(value)).strip()
-    return repr(shown if len(shown) <= _LONGEST_SHOWN else shown[:_LONGEST_SHOWN] + "…")
+    return repr(shown if len(shown) <= _MAX_SHOWN else shown[:_MAX_SHOWN] + "…")

@@ -21,14 +21,13 @@ _DECLARED = re.compile(rb"""<(?:meta|\?xml)\b[^>]{0,200}?(?:charset|encoding)\s*
 _XML = re.compile(r"<\?xml[^>]{0,200}\?>")
 _HEAD = 4_096
 _JSON_DATE = re.compile(r'"datePublished"\s*:\s*"([^"\\]{8,40})"')
-# What is left of a page without an article: "Home", or a line of the footer.
-_SHORTEST = 40
+_MIN_TEXT = 40  # characters; less is "Home", or a line of the footer
 _NEVER_ARTICLE = "//nav | //footer | //aside | //*[@role='navigation']"
 # The time that trafilatura takes grows with the square of these. Even the pages of live blogs have fewer.
-_MOST_ELEMENTS = 15_000  # of a page
-_MOST_SIBLINGS = 4_000  # elements that stand within one
-_MOST_META = 500  # elements in the head of a page that has too many
-_MOST_DATES = 50  # on which a page may say that it was published, since to read one may take milliseconds
+_MAX_ELEMENTS = 15_000  # of a page
+_MAX_SIBLINGS = 4_000  # elements that stand within one
+_MAX_META = 500  # elements in the head of a page that has too many
+_MAX_DATES = 50  # on which a page may say that it was published, since to read one may take milliseconds
 _BESIDE = frozenset({"head", "nav", "footer", "aside"})
 _BLOCKS = frozenset({"p", "head", "quote", "code", "list", "item", "table", "row"})
 
@@ -40,27 +39,27 @@ def read_html(path: Path, key: str, limit: int) -> Iterator[RawArticle | Problem
 
 def article_on(page: str, where: str, key: str) -> Iterator[RawArticle | Problem]:
     """Yield the one article on a page that is in memory; raises `Unreadable` where there is none."""
-    tree, found, everything = _extracted(_XML.sub("", page, count=1))
-    title = " ".join((found.title or "").split())
-    text = _text(found.body, title) if everything is None else everything
-    if len(text) < _SHORTEST:
+    tree, extract, all_text = _extracted(_XML.sub("", page, count=1))
+    title = " ".join((extract.title or "").split())
+    text = _text(extract.body, title) if all_text is None else all_text
+    if len(text) < _MIN_TEXT:
         raise Unreadable("no article text found in the page")
-    if everything is not None:
+    if all_text is not None:
         yield Problem(where, "has more elements than an article; all that the page says was taken for it", lost=False)
     published: datetime | None = None
     known_from: str | None = None
     try:
-        published, known_from = _published(tree, found.date)
+        published, known_from = _published(tree, extract.date)
     except ValueError as fault:
-        yield Problem(where, f"the date {found.date!r} was left out: {fault}", lost=False)
-    url = found.url if site_of(found.url) else None
+        yield Problem(where, f"the date {extract.date!r} was left out: {fault}", lost=False)
+    url = extract.url if site_of(extract.url) else None
     yield RawArticle(
         key=key,
         title=title or "",
         text=text,
         url=url,
-        source=found.sitename or site_of(url) or found.hostname or None,
-        author=found.author or None,
+        source=extract.sitename or site_of(url) or extract.hostname or None,
+        author=extract.author or None,
         published=published,
         published_from=known_from,
         language=language_code(tree.get("lang") or tree.get("{http://www.w3.org/XML/1998/namespace}lang")),
@@ -75,8 +74,8 @@ def decode_page(data: bytes, charset: str = "") -> str:
     Pages often declare an encoding that they no longer have, and hardly any other is valid UTF-8 by chance.
     Raises `Unreadable` where there is no text.
     """
-    found = _DECLARED.search(data[:_HEAD])
-    names = [charset.lower(), found[1].decode("ascii", "replace").lower() if found else ""]
+    match = _DECLARED.search(data[:_HEAD])
+    names = [charset.lower(), match[1].decode("ascii", "replace").lower() if match else ""]
     if data.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")) or b"\0" in data:
         names = []
     for name in filter(None, names):
@@ -103,7 +102,7 @@ def _extracted(page: str) -> tuple[Any, Any, str | None]:
         tree = trafilatura.load_html(page)
         if tree is not None and _is_crowded(tree):
             return tree, trafilatura.extract_metadata(_head_of(tree), extensive=False), text_of(tree, _BESIDE)
-        found = tree is not None and trafilatura.bare_extraction(
+        extract = tree is not None and trafilatura.bare_extraction(
             tree,
             include_comments=False,
             include_tables=True,
@@ -116,16 +115,14 @@ def _extracted(page: str) -> tuple[Any, Any, str | None]:
         raise Unreadable("the page is nested too deeply") from fault
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, LxmlError) as fault:
         raise Unreadable(f"the page cannot be taken apart ({type(fault).__name__})") from fault
-    if not found:
+    if not extract:
         raise Unreadable("no article text found in the page")
-    return tree, found, None
+    return tree, extract, None
 
 
 def _is_crowded(tree: Any) -> bool:
     """Say whether a page has so many elements that an article could not be looked for among them."""
-    return any(
-        number > _MOST_ELEMENTS or len(element) > _MOST_SIBLINGS for number, element in enumerate(tree.iter(), 1)
-    )
+    return any(number > _MAX_ELEMENTS or len(element) > _MAX_SIBLINGS for number, element in enumerate(tree.iter(), 1))
 
 
 def _head_of(tree: Any) -> Any:
@@ -133,30 +130,30 @@ def _head_of(tree: Any) -> Any:
     from lxml.html import document_fromstring  # type: ignore[import-untyped]
 
     page = document_fromstring("<html><head></head><body></body></html>")
-    page.head.extend(deepcopy(one) for one in islice(tree.iterfind("head/*"), _MOST_META) if not len(one))
+    page.head.extend(deepcopy(element) for element in islice(tree.iterfind("head/*"), _MAX_META) if not len(element))
     return page
 
 
 def _published(tree: Any, day: str | None) -> tuple[datetime | None, str | None]:
-    """Return the date that was found, and how it is known; with the time of day where the page's metadata names it."""
-    found = parse_published(day)
-    if found is None or day is None:
+    """Return the moment of a day, and how it is known; with the time of day where the page's metadata names it."""
+    published = parse_published(day)
+    if published is None or day is None:
         return None, None
-    said = [meta.get("content") for meta in tree.iter("meta") if meta.get("property") == "article:published_time"]
+    texts = [meta.get("content") for meta in tree.iter("meta") if meta.get("property") == "article:published_time"]
     for script in tree.iter("script"):
         if script.get("type") == "application/ld+json":
-            said += _JSON_DATE.findall(script.text or "")
-    for text in said[:_MOST_DATES]:
+            texts += _JSON_DATE.findall(script.text or "")
+    for text in texts[:_MAX_DATES]:
         try:
             moment = parse_published(text)
         except ValueError:
             continue
-        if moment and abs(moment - found) <= timedelta(days=1, hours=14):
+        if moment and abs(moment - published) <= timedelta(days=1, hours=14):
             return moment, "meta"
     if any(day in value for element in tree.iter("meta", "time", "abbr") for value in element.values()):
-        return found, "meta"
+        return published, "meta"
     links = (link.get("href") or "" for link in tree.iter("link") if link.get("rel") == "canonical")
-    return found, "url" if any(re.sub(r"\D", "", day) in re.sub(r"\D", "", link) for link in links) else "text"
+    return published, "url" if any(re.sub(r"\D", "", day) in re.sub(r"\D", "", link) for link in links) else "text"
 
 
 def _text(body: Any, title: str) -> str:
@@ -189,9 +186,9 @@ def _paragraphs(element: Any) -> Iterator[str]:
 
 
 def _paragraph(words: str) -> Iterator[str]:
-    shown = "\n".join(" ".join(line.split()) for line in words.split("\n")).strip()
-    if shown:
-        yield shown
+    text = "\n".join(" ".join(line.split()) for line in words.split("\n")).strip()
+    if text:
+        yield text
 
 
 def _line(element: Any) -> str:

@@ -1,7 +1,7 @@
-"""JSON values: one after another out of a file that need not fit into memory.
+"""JSON stream: one value after another out of a file that need not fit into memory.
 
-`json` reads whole documents only. A list of articles is many small documents between commas, and this reads
-it so: the buffer holds one value, or a piece of the file, whichever is larger.
+`json` reads whole documents only. A list of articles is many small documents between commas: the buffer holds one of
+them, or a piece of the file, whichever is larger.
 """
 
 import json
@@ -30,10 +30,10 @@ def one_value(text: str) -> object:
 
 
 @dataclass(slots=True)
-class Scroll:
-    """JSON text that is unrolled as it is read.
+class JsonStream:
+    """JSON text that is parsed as it is read.
 
-    `line` is where the next value begins, `size` the characters of the last, `spent` those of all so far.
+    `line` is where the next value begins, `size` the characters of the last, `total` those of all so far.
 
     Every method raises `Unreadable`, with line and column, where the text is not JSON, ends too early, or one
     value has more than `limit` characters; and what `pieces` raises.
@@ -43,7 +43,7 @@ class Scroll:
     limit: int
     line: int = 1
     size: int = 0
-    spent: int = 0
+    total: int = 0
     _buffer: str = ""
     _at: int = 0
     _column: int = 1
@@ -58,11 +58,11 @@ class Scroll:
 
     def expect(self, marks: str) -> str:
         """Take the next character that is not space, which must be one of `marks`."""
-        found = self.peek()
-        if not found or found not in marks:
-            raise self._fault(f"expected {' or '.join(marks)}" if found else "the file ends too early")
+        mark = self.peek()
+        if not mark or mark not in marks:
+            raise self._fault(f"expected {' or '.join(marks)}" if mark else "the file ends too early")
         self._take(self._at + 1)
-        return found
+        return mark
 
     def value(self) -> object:
         """Take the next value, of any kind."""
@@ -72,9 +72,9 @@ class Scroll:
             try:
                 value, end = decoder.raw_decode(self._buffer, self._at)
             except json.JSONDecodeError as fault:
-                cut = fault.msg.startswith("Unterminated") or fault.pos >= len(self._buffer) - _LAST
+                may_go_on = fault.msg.startswith("Unterminated") or fault.pos >= len(self._buffer) - _LAST
                 at = fault.pos - self._at
-                if cut and self._more():
+                if may_go_on and self._more():
                     continue
                 at += self._at
                 ends = fault.msg.startswith("Unterminated") or not self._buffer[at:].strip()
@@ -86,7 +86,7 @@ class Scroll:
             # Half a number is a number too.
             if end < len(self._buffer) or not self._more():
                 self.size = end - self._at
-                self.spent += self.size
+                self.total += self.size
                 self._take(end)
                 return value
 
@@ -104,8 +104,8 @@ class Scroll:
                 return
 
     def _space_ends(self) -> int:
-        found = _SPACE.match(self._buffer, self._at)
-        return found.end() if found else self._at
+        match = _SPACE.match(self._buffer, self._at)
+        return match.end() if match else self._at
 
     def _take(self, end: int) -> None:
         newlines = self._buffer.count("\n", self._at, end)
@@ -117,7 +117,7 @@ class Scroll:
         self._at = end
 
     def _more(self) -> bool:
-        """Unroll as much again as is waiting, so that a long value is not read anew for each piece."""
+        """Read as much again as is waiting, so that a long value is not parsed anew for each piece."""
         waiting = len(self._buffer) - self._at
         if waiting > self.limit:
             raise self._fault(f"one record is larger than {self.limit} bytes")

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from markdown_it.rules_core import StateCore
     from markdown_it.token import Token
 
-_DEEPEST = 100  # as far as quotes and lists inside one another are read
-_LONGEST_FRONT = 16_000  # characters of front matter, of which YAML reads 50 a millisecond
-# For each bracket, all is looked at up to where it is closed, or else to the paragraph's end. So many characters take
+_MAX_DEPTH = 100  # as far as quotes and lists inside one another are read
+_MAX_FRONT = 16_000  # characters of front matter, of which YAML reads 50 a millisecond
+# For each bracket, the parser scans up to where it is closed, or else to the paragraph's end. So many characters take
 # less than a second; the labels of 100,000 links have fewer.
-_MOST_LOOKED_AT = 10_000_000
+_MAX_SCANNED = 10_000_000
 _BRACKET = re.compile(r"[][()]")
 
 
@@ -38,13 +38,13 @@ def read_markdown(path: Path, key: str, limit: int) -> Iterator[RawArticle | Pro
         reason = f"paragraphs with too many open brackets were taken as they stand ({page.unread})"
         yield Problem(str(path), reason, lost=False)
     headline, text = page.headline, page.text
-    given = next((fields[name] for name in TITLE if fields.get(name)), None)
-    if given is not None and headline is not None and headline != given:
+    title = next((fields[name] for name in TITLE if fields.get(name)), None)
+    if title is not None and headline is not None and headline != title:
         text = f"{headline}\n\n{text}"
-    if given is None and headline is None and text:
+    if title is None and headline is None and text:
         headline, text = headline_and_rest(text)
     record = {name: value for name, value in fields.items() if name not in TEXT}
-    record |= {"text": text or headline} if given is not None else {"title": headline, "text": text or headline}
+    record |= {"text": text or headline} if title is not None else {"title": headline, "text": text or headline}
     yield from from_record(record, where=str(path), fallback_key=key)
 
 
@@ -56,7 +56,7 @@ def _page(markdown: str) -> "_Page":
     from markdown_it import MarkdownIt
 
     page = _Page()
-    parser = MarkdownIt("commonmark", {"maxNesting": _DEEPEST}).enable("table")
+    parser = MarkdownIt("commonmark", {"maxNesting": _MAX_DEPTH}).enable("table")
     parser.core.ruler.at("inline", page.read_inline)
     try:
         for token in parser.parse(markdown):
@@ -67,13 +67,13 @@ def _page(markdown: str) -> "_Page":
 
 
 class _Page:
-    """Plain text as it grows, block by block; `unread` counts the blocks whose marks would take too long to read."""
+    """Plain text, built block by block; `unread` counts the blocks whose marks would take too long to parse."""
 
     def __init__(self) -> None:
         self.parts: list[str] = []
         self.headline: str | None = None
         self.unread = 0
-        self._left = _MOST_LOOKED_AT
+        self._left = _MAX_SCANNED
         self._heading = ""
         self._lists = 0
         self._marker = ""
@@ -92,7 +92,7 @@ class _Page:
         for token in state.tokens:
             if token.type == "inline":
                 token.children = []
-                cost = _looked_at(token.content)
+                cost = _scanned(token.content)
                 if cost <= self._left:
                     self._left -= cost
                     state.md.inline.parse(token.content, state.md, state.env, token.children)
@@ -148,17 +148,17 @@ class _Page:
         self._tight = rows or self._lists > 0
 
 
-def _looked_at(content: str) -> int:
-    """Return how many characters are looked at for the brackets in a block, if all of them could be links."""
+def _scanned(content: str) -> int:
+    """Return how many characters the parser scans for the brackets in a block, if all of them could be links."""
     cost, opened = 0, dict[str, list[int]]({")": [], "]": []})
-    for found in _BRACKET.finditer(content):
-        match found[0]:
+    for bracket in _BRACKET.finditer(content):
+        match bracket[0]:
             case "[":
-                opened["]"].append(found.start())
-            case "(" if content[found.start() - 1 : found.start()] == "]":
-                opened[")"].append(found.start())
+                opened["]"].append(bracket.start())
+            case "(" if content[bracket.start() - 1 : bracket.start()] == "]":
+                opened[")"].append(bracket.start())
             case closing if opened.get(closing):
-                cost += found.start() - opened[closing].pop()
+                cost += bracket.start() - opened[closing].pop()
     return cost + sum(len(content) - start for starts in opened.values() for start in starts)
 
 
@@ -182,15 +182,15 @@ def _without_tags(html: str) -> str:
     """Return what is between tags and comments; a regular expression takes quadratic time on an open `<`."""
     if html.lstrip()[:8].lower().startswith(("<script", "<style")):
         return ""
-    shown: list[str] = []
+    parts: list[str] = []
     at = 0
     while (begin := html.find("<", at)) >= 0:
-        shown.append(html[at:begin])
+        parts.append(html[at:begin])
         mark = "-->" if html.startswith("<!--", begin) else ">"
         end = html.find(mark, begin)
         at = end + len(mark) if end >= 0 else len(html)
-    shown.append(html[at:])
-    return unescape(" ".join(shown))
+    parts.append(html[at:])
+    return unescape(" ".join(parts))
 
 
 def _front_and_prose(markdown: str) -> tuple[str, str]:
@@ -214,8 +214,8 @@ def _front_and_prose(markdown: str) -> tuple[str, str]:
 def _fields(front: str) -> dict[str, object]:
     import yaml
 
-    if len(front) > _LONGEST_FRONT:
-        raise Unreadable(f"the front matter has more than {_LONGEST_FRONT:,} characters; left out")
+    if len(front) > _MAX_FRONT:
+        raise Unreadable(f"the front matter has more than {_MAX_FRONT:,} characters; left out")
     try:
         # BaseLoader makes strings of everything, so that the headline 1984 stays one and no date is guessed.
         loaded = yaml.load(front, Loader=yaml.BaseLoader)  # noqa: S506

@@ -1,7 +1,7 @@
-"""Messages: what passes between a reader process and its owner, a line of JSON each.
+"""Messages between a reader process and its owner, a line of JSON each.
 
-Not pickle, since a reader may be in the hands of the file that it reads. Text is UTF-8 with lone surrogates let
-through, which names of files and broken records have.
+Not pickle, since a hostile file may have taken over its reader. Text is UTF-8 that may hold lone surrogates, as names
+of files and broken records do.
 """
 
 import json
@@ -17,10 +17,10 @@ _DATES = frozenset({"published", "updated"})
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is to be read: `operation` names a function of `worker`; `size` is the bytes that follow the request.
+    """What to read: `operation` names a function of `worker`; `size` is the number of bytes that follow the request.
 
-    Of a file: its path, its key, and the most bytes of one article. Of what was fetched: its encoding and URL and
-    whether it is a web page, as its server says, and the most entries.
+    For a file: its path, its key, and the limit of one article in bytes. For a fetched page or feed: its encoding and
+    URL, whether it is a web page, as its server says, and the limit of entries.
     """
 
     operation: str
@@ -35,7 +35,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """A request is done; `cut_short` says that the end of what was read is missing."""
+    """A request is done; `cut_short` says that the end of the input is missing."""
 
     cut_short: bool = False
 
@@ -50,7 +50,7 @@ class Failed:
 Message = RawArticle | Problem | FeedEntry | Request | End | Failed
 
 _KINDS: dict[str, tuple[type[Message], tuple[str, ...]]] = {
-    kind.__name__: (kind, tuple(one.name for one in fields(kind)))
+    kind.__name__: (kind, tuple(field.name for field in fields(kind)))
     for kind in (RawArticle, Problem, FeedEntry, Request, End, Failed)
 }
 

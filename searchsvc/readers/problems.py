@@ -1,4 +1,4 @@
-"""A tally: problems are named up to a limit, and counted beyond it, so that no file makes a report without end."""
+"""Problems: listed up to a limit, and counted beyond it, so that no file makes an endless report."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -6,77 +6,77 @@ from dataclasses import replace
 
 from searchsvc.text.article import Problem, RawArticle
 
-MOST_OF_A_FILE = 20  # problems of each kind, lost or not, that are named: a person reads no more of one file
-AT_ONCE = 1_000  # problems that a reader counts before it says so: often enough to show that it is not stuck
-MOST_IN_A_ROW = 500_000  # records that cannot be read, with no article between them, after which a file is given up
-LONGEST_REASON = 500  # characters; what is longer holds a piece of the input
-LONGEST_WHERE = 5_000  # characters; no path has more than 4,096
+MOST_OF_A_FILE = 20  # problems of each kind, lost or not, that are listed: a person reads no more of one file
+REPORT_EVERY = 1_000  # problems that are not listed: often enough to show that the reader is not stuck
+MAX_IN_A_ROW = 500_000  # records that cannot be read, with no article between them, after which a file is given up
+MAX_REASON = 500  # characters; what is longer holds a piece of the input
+MAX_WHERE = 5_000  # characters; no path has more than 4,096
 
 
 class Tally:
-    """Problems as they are met: of each kind, lost or not, the first `most` by name, the others by their number."""
+    """A count of problems: of each kind, lost or not, the first `limit` are listed."""
 
-    def __init__(self, where: str, most: int) -> None:
-        """Count for `where`, which is what the problems that are not named are said of."""
+    def __init__(self, where: str, limit: int) -> None:
+        """Count problems; those that are not listed are reported as of `where`."""
         self._where = where
-        self._most = most
-        self._named: list[Problem] = []
-        self._rooms: Counter[bool] = Counter()  # how many of each kind are named
-        self._more: Counter[bool] = Counter()  # and how many are not
+        self._limit = limit
+        self._listed: list[Problem] = []
+        self._listed_of: Counter[bool] = Counter()  # by kind
+        self._unlisted_of: Counter[bool] = Counter()
         self.total: Counter[bool] = Counter()
 
     def add(self, problem: Problem) -> bool:
-        """Take a problem in; say whether it is named."""
+        """Count a problem; say whether it is listed."""
         self.total[problem.lost] += problem.count
-        if self._rooms[problem.lost] >= self._most:
-            self._more[problem.lost] += problem.count
+        if self._listed_of[problem.lost] >= self._limit:
+            self._unlisted_of[problem.lost] += problem.count
             return False
-        self._rooms[problem.lost] += 1
-        self._named.append(_shortened(problem))
+        self._listed_of[problem.lost] += 1
+        self._listed.append(_shortened(problem))
         return True
 
     @property
     def problems(self) -> list[Problem]:
-        """Those that are named, in the order in which they were met, then one for all others of each kind."""
-        return [*self._named, *(more(self._where, lost, count) for lost, count in self._more.items())]
+        """The listed problems in order, then one for all others of each kind."""
+        return [*self._listed, *(more(self._where, lost, count) for lost, count in self._unlisted_of.items())]
 
 
-def named(
-    found: Iterable[RawArticle | Problem], where: str, most_in_a_row: int = MOST_IN_A_ROW
+def limited(
+    results: Iterable[RawArticle | Problem], where: str, max_in_a_row: int = MAX_IN_A_ROW
 ) -> Iterator[RawArticle | Problem]:
-    """Yield articles as they come, and of each kind the first problems; the others counted, `AT_ONCE` at a time.
+    """Yield articles as they come, and of each kind the first problems; the others counted, `REPORT_EVERY` at a time.
 
-    After `most_in_a_row` lost ones with no article between them, nothing more is read: a few kilobytes may unpack to
-    lines without end.
+    After `max_in_a_row` lost ones with no article between them, nothing more is read: a few kilobytes may unpack to
+    endless lines.
     """
-    tally, waiting, in_a_row = Tally(where, MOST_OF_A_FILE), Counter[bool](), 0
-    for one in found:
-        in_a_row = 0 if isinstance(one, RawArticle) else in_a_row + one.lost * one.count
-        if in_a_row > most_in_a_row:
-            reason = f"more than {most_in_a_row:,} records in a row could not be read; nothing after them was"
+    tally, unlisted, in_a_row = Tally(where, MOST_OF_A_FILE), Counter[bool](), 0
+    for result in results:
+        in_a_row = 0 if isinstance(result, RawArticle) else in_a_row + result.lost * result.count
+        if in_a_row > max_in_a_row:
+            reason = f"more than {max_in_a_row:,} records in a row could not be read; nothing after them was"
             yield Problem(where, reason)
             break
-        if isinstance(one, RawArticle) or tally.add(one):
-            yield one
+        if isinstance(result, RawArticle) or tally.add(result):
+            yield result
             continue
-        waiting[one.lost] += one.count
-        if waiting[one.lost] >= AT_ONCE:
-            yield more(where, one.lost, waiting.pop(one.lost))
-    for lost, count in waiting.items():
+        unlisted[result.lost] += result.count
+        if unlisted[result.lost] >= REPORT_EVERY:
+            yield more(where, result.lost, unlisted.pop(result.lost))
+    for lost, count in unlisted.items():
         yield more(where, lost, count)
 
 
 def more(where: str, lost: bool, count: int) -> Problem:
-    """Return the problem that stands for so many others of its kind."""
-    said = "could not be indexed" if lost else "were indexed with something amiss"
-    return Problem(where, f"{count:,} more {said}", lost, count)
+    """Return the problem that stands for so many more of its kind."""
+    outcome = "could not be indexed" if lost else "were indexed with something amiss"
+    return Problem(where, f"{count:,} more {outcome}", lost, count)
 
 
 def _shortened(problem: Problem) -> Problem:
-    if len(problem.reason) <= LONGEST_REASON and len(problem.where) <= LONGEST_WHERE:
+    if len(problem.reason) <= MAX_REASON and len(problem.where) <= MAX_WHERE:
         return problem
-    return replace(problem, where=_cut(problem.where, LONGEST_WHERE), reason=_cut(problem.reason, LONGEST_REASON))
+    return replace(problem, where=_cut(problem.where, MAX_WHERE), reason=_cut(problem.reason, MAX_REASON))
 
 
-def _cut(text: str, most: int) -> str:
-    return text if len(text) <= most else f"{text[: most - 1]}…"
+def _cut(text: str, limit: int) -> str:
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"

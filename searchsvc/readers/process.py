@@ -1,11 +1,11 @@
-"""Reader processes: what others wrote is read apart from the process that writes the index.
+"""Reader processes: other people's files are read apart from the process that writes the index.
 
     indexing, feeds ──► ReaderProcesses ── requests ──► python -m searchsvc.readers.worker
                                         ◄── articles ──
 
-Any file may be the one that makes a library hang, crash or take all memory. Then the process that reads it is ended,
-what came before is kept, and the next file gets another process. None is started before something is to be read; one
-that is done waits for the next file, and ends with its owner, however that ends.
+Any file may make a library hang, crash or take all memory. Then the process that reads it is killed, what came before
+is kept, and the next file gets another process. None is started before something is to be read; one that is done waits
+for the next file, and ends with its owner, however that ends.
 """
 
 import os
@@ -25,12 +25,11 @@ from searchsvc.readers.feed_entries import Feed, FeedEntry
 from searchsvc.readers.messages import End, Failed, Message, Request, deserialize, serialize
 from searchsvc.text.article import Problem, RawArticle, storable
 
-AT_ONCE = 4  # processes of one owner; more wait for their turn: a hundred feeds may come due in the same moment
-KEPT = 1  # processes that wait for the next file
-MOST_REQUESTS = 2_000  # of one process, whose libraries may lose memory with each page: another costs 0.1 s
+MAX_PROCESSES, MAX_IDLE = 4, 1  # of one owner: a hundred feeds may come due in the same moment
+MAX_REQUESTS = 2_000  # of one process, whose libraries may leak memory with each page: another costs 0.1 s
 READ_AHEAD = 2  # messages, each as large as an article may be
-STARTING = 60.0  # seconds in which Python starts even on a machine that is very busy
-GRACE = 5.0  # seconds until a process that was killed is gone, unless the operating system itself is stuck
+START_TIMEOUT = 60.0  # seconds in which Python starts even on a machine that is very busy
+KILL_TIMEOUT = 5.0  # seconds until a process that was killed is gone, unless the operating system itself is stuck
 # Bytes of address space: Python with its libraries, then what a tree of a page and the copies of it take.
 MEMORY, MEMORY_PER_BYTE = 1_000_000_000, 100
 
@@ -43,16 +42,16 @@ def memory_for(article_bytes: int) -> int:
 class ReaderProcesses:
     """Reads in processes of its own, with limits of time and memory; safe to use from many threads."""
 
-    def __init__(self, patience: float, memory: int) -> None:
-        """Wait `patience` seconds for each article; let a process have `memory` bytes of address space."""
-        self._patience = patience
+    def __init__(self, timeout: float, memory: int) -> None:
+        """Wait `timeout` seconds for each article; let a process have `memory` bytes of address space."""
+        self._timeout = timeout
         self._memory = memory
-        self._turns = threading.BoundedSemaphore(AT_ONCE)
+        self._slots = threading.BoundedSemaphore(MAX_PROCESSES)
         self._lock = threading.Lock()
         self._idle: list[_Worker] = []
 
     def read(self, path: Path, key: str, limit: int) -> Iterator[RawArticle | Problem]:
-        """Yield what `readers.read` does; a process that hangs or dies is one `Problem` more, and the last.
+        """Yield what `readers.read` does; a process that hangs or dies is one more `Problem`, the last.
 
         Raises Busy where no process can be started.
         """
@@ -65,9 +64,9 @@ class ReaderProcesses:
         """Yield the article on a page that was fetched; raises Unreadable where there is none, and Busy."""
         yield from self._articles(Request("page", len(body), key=url, url=url, charset=charset), body)
 
-    def feed(self, body: bytes, url: str, charset: str, most: int, *, is_page: bool) -> Feed:
-        """Return what `fetched_feed` does of a feed that was fetched; raises Unreadable where it is none, and Busy."""
-        request = Request("feed", len(body), url=url, charset=charset, limit=most, is_page=is_page)
+    def feed(self, body: bytes, url: str, charset: str, limit: int, *, is_page: bool) -> Feed:
+        """Return the first `limit` entries of a feed that was fetched; raises Unreadable where it is none, and Busy."""
+        request = Request("feed", len(body), url=url, charset=charset, limit=limit, is_page=is_page)
         entries: list[FeedEntry] = []
         with self._worker() as worker:
             messages = worker.ask(request, body)
@@ -83,20 +82,20 @@ class ReaderProcesses:
 
     @contextmanager
     def _worker(self) -> "Iterator[_Worker]":
-        """Give a process to one request: one that waits, or a new one; keep it if it can be used again."""
-        with self._turns:
-            worker = self._waiting() or _Worker(self._patience, self._memory)
+        """Give a process to one request: an idle one, or a new one; keep it if it can be used again."""
+        with self._slots:
+            worker = self._idle_worker() or _Worker(self._timeout, self._memory)
             try:
                 yield worker
             finally:
                 with self._lock:
-                    keep = worker.is_free and len(self._idle) < KEPT
+                    keep = worker.is_free and len(self._idle) < MAX_IDLE
                     if keep:
                         self._idle.append(worker)
                 if not keep:
                     worker.end()
 
-    def _waiting(self) -> "_Worker | None":
+    def _idle_worker(self) -> "_Worker | None":
         with self._lock:
             while self._idle:
                 worker = self._idle.pop()
@@ -109,89 +108,89 @@ class ReaderProcesses:
 class _Worker:
     """One reader process, as its owner sees it."""
 
-    def __init__(self, patience: float, memory: int) -> None:
+    def __init__(self, timeout: float, memory: int) -> None:
         """Start it; raises Busy where that cannot be."""
-        self._patience = patience
+        self._timeout = timeout
         self._requests = 0
-        self._at_work = self._over = False
+        self._is_busy = self._has_ended = False
         try:
-            self._process = _start(patience, memory)
+            self._process = _start(timeout, memory)
         except OSError as fault:
-            raise _unstarted(fault.strerror or str(fault)) from fault
+            raise _start_failure(fault.strerror or str(fault)) from fault
         self._end = weakref.finalize(self, _kill, self._process)
         self._lines: queue.Queue[bytes] = queue.Queue(READ_AHEAD)
         assert self._process.stdout is not None
         threading.Thread(target=_pump, args=(self._process.stdout, self._lines), name="reader", daemon=True).start()
         try:
-            self._next(STARTING)
+            self._next(START_TIMEOUT)
         except Unreadable as fault:
-            raise _unstarted(fault.message) from fault
+            raise _start_failure(fault.message) from fault
 
     @property
     def is_free(self) -> bool:
         """Whether it can take another request."""
-        return not self._at_work and self._requests < MOST_REQUESTS and self._process.poll() is None
+        return not self._is_busy and self._requests < MAX_REQUESTS and self._process.poll() is None
 
     def ask(self, request: Request, body: bytes) -> Iterator[Message]:
-        """Yield what comes of a request, the last message being an `End`; raises Unreadable, also where it hangs."""
-        self._at_work = True
+        """Yield the messages that answer a request, the last being an `End`; raises Unreadable, also where it hangs."""
+        self._is_busy = True
         self._requests += 1
         self._send(serialize(request), body)
-        while not isinstance(message := self._next(self._patience), End | Failed):
+        while not isinstance(message := self._next(self._timeout), End | Failed):
             yield message
-        self._at_work = False
+        self._is_busy = False
         if isinstance(message, Failed):
             raise Unreadable(message.reason)
         yield message
 
     def end(self) -> int | None:
-        """End the process at once; return what it ended with, None where it was ended before."""
+        """Kill the process; return its exit code, None where it had ended before."""
         code = self._end()
-        with suppress(queue.Empty):  # where what reads its messages waits for room
-            while not self._over:
-                self._over = not self._lines.get(timeout=GRACE)
+        with suppress(queue.Empty):  # where the thread that reads its messages waits for room
+            while not self._has_ended:
+                self._has_ended = not self._lines.get(timeout=KILL_TIMEOUT)
         return code
 
     def _send(self, line: bytes, body: bytes) -> None:
         assert self._process.stdin is not None
-        # A page has no room in a pipe, as a line has: where the process does not take it, this thread would hang.
-        overdue = threading.Timer(self._patience, self._process.kill) if body else None
-        if overdue:
-            overdue.start()
+        # A page does not fit into a pipe, as a line does: where the process does not read it, this thread would hang.
+        killer = threading.Timer(self._timeout, self._process.kill) if body else None
+        if killer:
+            killer.start()
         with suppress(OSError):  # then its messages end too, which says why
             self._process.stdin.write(line + body)
             self._process.stdin.flush()
-        if overdue:
-            overdue.cancel()
+        if killer:
+            killer.cancel()
 
-    def _next(self, patience: float) -> Message:
+    def _next(self, timeout: float) -> Message:
         try:
-            line = self._lines.get(timeout=patience)
+            line = self._lines.get(timeout=timeout)
         except queue.Empty:
             self.end()
-            raise Unreadable(f"reading took more than {patience:g} seconds") from None
+            raise Unreadable(f"reading took more than {timeout:g} seconds") from None
         if line.endswith(b"\n"):
             with suppress(ValueError):
                 return deserialize(line)
-        self._over = not line
+        self._has_ended = not line
         raise Unreadable(f"the process that read it {_ending(self.end())}")
 
 
-def _start(patience: float, memory: int) -> "subprocess.Popen[bytes]":
+def _start(timeout: float, memory: int) -> "subprocess.Popen[bytes]":
     # The same modules as here, and none from the current folder, which may be the one with the news.
-    path = os.pathsep.join(one or os.getcwd() for one in sys.path)  # noqa: PTH109
-    command = [sys.executable, "-P", "-m", "searchsvc.readers.worker", str(patience), str(memory)]
+    path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)  # noqa: PTH109
+    command = [sys.executable, "-P", "-m", "searchsvc.readers.worker", str(timeout), str(memory)]
     return subprocess.Popen(  # noqa: S603
         command,
         env=os.environ | {"PYTHONPATH": path},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        start_new_session=True,  # Ctrl-C is the owner's to hear
+        start_new_session=True,  # Ctrl-C goes to the owner
     )
 
 
 def _pump(source: IO[bytes], lines: "queue.Queue[bytes]") -> None:
-    """Pass messages on as there is room for them, and nothing at their end."""
+    """Pass messages on as there is room for them, and an empty one at their end."""
     with source:
         for line in source:
             lines.put(line)
@@ -204,7 +203,7 @@ def _kill(process: "subprocess.Popen[bytes]") -> int | None:
         if process.stdin is not None:
             process.stdin.close()
     with suppress(subprocess.TimeoutExpired):
-        return process.wait(GRACE)
+        return process.wait(KILL_TIMEOUT)
     return None
 
 
@@ -215,5 +214,5 @@ def _ending(code: int | None) -> str:
     return f"was ended by {name}" + (", perhaps for want of memory" if name == "SIGKILL" else "")
 
 
-def _unstarted(reason: str) -> Busy:
+def _start_failure(reason: str) -> Busy:
     return Busy(f"no process can be started to read files in: {reason}", "end other programs, or make room in memory")

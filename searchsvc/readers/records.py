@@ -9,19 +9,19 @@ from searchsvc.readers.compression import blocks, is_packed, lines, too_large, w
 from searchsvc.readers.encoding import decode
 from searchsvc.readers.feed import from_entry, json_entry
 from searchsvc.readers.fields import TEXT, from_record
-from searchsvc.readers.json_stream import Scroll, one_value
+from searchsvc.readers.json_stream import JsonStream, one_value
 from searchsvc.text.article import Problem, RawArticle
 
 __all__ = ["from_record", "read_json", "read_json_lines", "text_lines"]
 
 _LISTS = frozenset({"articles", "items", "data", "results", "records"})
-# By these an item of a JSON Feed is known, wherever in the file its feed says that it is one.
+# An item of a JSON Feed has these, wherever in the file its feed says that it is one.
 _FEED_TEXT = frozenset({"content_html", "content_text"})
 _WIDE_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def read_json_lines(path: Path, key: str, limit: int) -> Iterator[RawArticle | Problem]:
-    """Yield what each line holds; a broken line costs only itself. `limit`: bytes of one line.
+    """Yield the article of each line; a broken line is a `Problem`. `limit`: bytes of one line.
 
     Raises `OSError`, and `Unreadable` where the whole file is damaged or empty.
     """
@@ -47,22 +47,22 @@ def read_json(path: Path, key: str, limit: int) -> Iterator[RawArticle | Problem
     Everything before a damaged place is kept. `limit`: bytes of one record. Raises `OSError`, and
     `Unreadable` with line and column at the first place that is not JSON.
     """
-    scroll = Scroll(_json_pieces(path, limit), limit)
-    if not scroll.peek():
+    stream = JsonStream(_json_pieces(path, limit), limit)
+    if not stream.peek():
         raise Unreadable("is empty")
-    records = _wrapped(scroll) if scroll.peek() == "{" else _elements(scroll)
+    records = _wrapped(stream) if stream.peek() == "{" else _elements(stream)
     for count, (line, record) in enumerate(records, 1):
         where = f"{path}, line {line}"
-        if scroll.size > limit:
+        if stream.size > limit:
             yield Problem(where, too_large(limit).message)
         else:
             yield from _article(record, where, key, count)
-    if scroll.peek():
-        raise Unreadable(f"more than one JSON value (line {scroll.line}); JSON Lines are named .jsonl")
+    if stream.peek():
+        raise Unreadable(f"more than one JSON value (line {stream.line}); JSON Lines are named .jsonl")
 
 
 def text_lines(path: Path, limit: int) -> Iterator[str | Unreadable]:
-    """Yield the lines of a file without their newlines; a complaint stands in for one that cannot be read.
+    """Yield the lines of a file without their newlines; an error for one that cannot be read.
 
     A file of at most `limit` bytes may have any encoding, all else must be UTF-8 and is never held whole.
     Raises `OSError`, and `Unreadable` where the file is damaged or has nothing in it.
@@ -101,32 +101,32 @@ def _article(record: object, where: str, key: str, count: int) -> Iterator[RawAr
         yield from from_record(record, where=where, fallback_key=f"{key}#{count}")
 
 
-def _elements(scroll: Scroll) -> Iterator[tuple[int, object]]:
-    if scroll.peek() != "[":
+def _elements(stream: JsonStream) -> Iterator[tuple[int, object]]:
+    if stream.peek() != "[":
         raise Unreadable("neither a list of articles nor an object")
-    yield from scroll.elements()
+    yield from stream.elements()
 
 
-def _wrapped(scroll: Scroll) -> Iterator[tuple[int, object]]:
+def _wrapped(stream: JsonStream) -> Iterator[tuple[int, object]]:
     """Yield the records of the list inside an object; the object itself where it has none."""
-    line, fields, is_list = scroll.line, dict[str, object](), False
-    scroll.expect("{")
-    while scroll.peek() != "}":
-        name = str(scroll.value()) if scroll.peek() == '"' else scroll.expect('"')
-        scroll.expect(":")
-        if name in _LISTS and scroll.peek() == "[" and not any(field in fields for field in TEXT):
+    line, fields, is_list = stream.line, dict[str, object](), False
+    stream.expect("{")
+    while stream.peek() != "}":
+        name = str(stream.value()) if stream.peek() == '"' else stream.expect('"')
+        stream.expect(":")
+        if name in _LISTS and stream.peek() == "[" and not any(field in fields for field in TEXT):
             is_list = True
-            yield from scroll.elements()
+            yield from stream.elements()
         else:
-            value = scroll.value()
+            value = stream.value()
             if not is_list:
                 fields[name] = value
-        if scroll.spent > scroll.limit and not is_list:
-            raise too_large(scroll.limit)
-        if scroll.expect(",}") == "}":
+        if stream.total > stream.limit and not is_list:
+            raise too_large(stream.limit)
+        if stream.expect(",}") == "}":
             break
     else:
-        scroll.expect("}")
+        stream.expect("}")
     if not is_list:
         yield line, fields
 

@@ -19,14 +19,14 @@ _field_size = Lock()
 
 
 def read_table(path: Path, key: str, limit: int) -> Iterator[RawArticle | Problem]:
-    """Yield the article of each row; a broken row costs only itself. `limit`: bytes of one row.
+    """Yield the article of each row; a broken row is a `Problem`. `limit`: bytes of one row.
 
-    Columns are parted by whichever of comma, tab, semicolon and bar the first row has most of. Raises
+    Columns are separated by the most frequent of comma, tab, semicolon and bar in the first row. Raises
     `OSError`, and `Unreadable` where the file is damaged, empty, or has no column for the text.
     """
     rows = _Rows(text_lines(path, limit), limit)
     header: list[str] = []
-    count, astray = 0, False
+    count, in_broken_row = 0, False
     while True:
         try:
             row = rows.next_row(len(header))
@@ -35,17 +35,17 @@ def read_table(path: Path, key: str, limit: int) -> Iterator[RawArticle | Proble
                 raise
             count += 1
             yield Problem(f"{path}, line {rows.began}", fault.message)
-            astray = rows.astray
-            if astray and len(header) == 1:
+            in_broken_row = rows.in_broken_row
+            if in_broken_row and len(header) == 1:
                 raise Unreadable("nothing after the broken row was read") from fault
             continue
         if row is None:
             break
         if not any(cell.strip() for cell in row):
             continue
-        if astray and len(row) != len(header):
+        if in_broken_row and len(row) != len(header):
             continue  # still inside the broken row, which would pass for many
-        astray = False
+        in_broken_row = False
         if not header:
             header = [name.strip().lower() for name in row]
             if not set(header).intersection(TEXT):
@@ -65,27 +65,27 @@ def read_table(path: Path, key: str, limit: int) -> Iterator[RawArticle | Proble
 class _Rows:
     """Rows out of lines; `began` is the line on which the last one began.
 
-    A quotation mark that is never closed would swallow the rest of the file: such a row is given up, its
-    lines but the first are read again, and `astray` says that they may be part of it still. Where each of these opens
-    a quotation mark as well, it is not read to the end once more: all lines up to `_open_until` stood within one, so
-    that a row which goes on past its first line there goes on as the row did that was given up, for `_open_because`.
+    A quotation mark that is never closed would swallow the rest of the file: such a row is given up, its lines but the
+    first are read again, and `in_broken_row` says that they may be part of it still. Where each of these opens a
+    quotation mark as well, it is not read to the end once more: all lines up to `_open_until` stood within one, so that
+    a row which goes on past its first line there fails as the row did that was given up, for `_open_reason`.
     """
 
     source: Iterator[str | Unreadable]
     limit: int
     began: int = 0
-    astray: bool = False
+    in_broken_row: bool = False
     _number: int = 0
     _size: int = 0
     _delimiter: str = ""
     _open_until: int = 0
-    _open_because: str = ""
-    _pulled: list[str | Unreadable] = field(default_factory=list)
-    _again: deque[str | Unreadable] = field(default_factory=deque)
+    _open_reason: str = ""
+    _read_lines: list[str | Unreadable] = field(default_factory=list)
+    _put_back_lines: deque[str | Unreadable] = field(default_factory=deque)
 
     def next_row(self, columns: int) -> list[str] | None:
         """Return the next row, None at the end; raises `Unreadable` for one that cannot be read."""
-        self.began, self.astray, self._size, self._pulled = self._number + 1, False, 0, []
+        self.began, self.in_broken_row, self._size, self._read_lines = self._number + 1, False, 0, []
         if not self._delimiter:
             first = self._line()
             if first is None:
@@ -97,7 +97,7 @@ class _Rows:
             with _field_size:
                 before = csv.field_size_limit(min(self.limit + 1, 2**31 - 1))
                 try:
-                    return next(csv.reader(self._fed(), delimiter=self._delimiter, strict=True), None)
+                    return next(csv.reader(self._lines_of_row(), delimiter=self._delimiter, strict=True), None)
                 finally:
                     csv.field_size_limit(before)
         except Unreadable as fault:
@@ -108,43 +108,43 @@ class _Rows:
             if "unexpected end of data" in str(fault):
                 self._give_up(_NEVER_CLOSED)
                 raise Unreadable(_NEVER_CLOSED) from fault
-            return self._bare(columns, fault)
+            return self._unquoted(columns, fault)
 
-    def _bare(self, columns: int, fault: csv.Error) -> list[str]:
+    def _unquoted(self, columns: int, fault: csv.Error) -> list[str]:
         """Read a line whose quotation marks mean nothing, if it then has as many columns as the first."""
-        line = self._pulled[0]
-        if len(self._pulled) == 1 and isinstance(line, str):
+        line = self._read_lines[0]
+        if len(self._read_lines) == 1 and isinstance(line, str):
             row = line.split(self._delimiter)
             if len(row) == columns:
                 return row
         raise Unreadable(f"not a row: {fault}") from fault
 
-    def _fed(self) -> Iterator[str]:
+    def _lines_of_row(self) -> Iterator[str]:
         while (line := self._line()) is not None:
             self._size += len(line) + 1
             if self._size > self.limit:
                 raise too_large(self.limit)
             yield line + "\n"
             if self._number < self._open_until:
-                self.astray = True
-                raise Unreadable(self._open_because)
+                self.in_broken_row = True
+                raise Unreadable(self._open_reason)
 
     def _line(self) -> str | None:
-        line = self._again.popleft() if self._again else next(self.source, None)
+        line = self._put_back_lines.popleft() if self._put_back_lines else next(self.source, None)
         if line is None:
             return None
         self._number += 1
-        self._pulled.append(line)
+        self._read_lines.append(line)
         if isinstance(line, Unreadable):
             raise line
         return line
 
     def _give_up(self, reason: str) -> None:
-        self._open_until, self._open_because = self._number, reason
+        self._open_until, self._open_reason = self._number, reason
         self._put_back(1)
-        self.astray = True
+        self.in_broken_row = True
 
     def _put_back(self, start: int) -> None:
-        self._again.extendleft(reversed(self._pulled[start:]))
-        self._number -= len(self._pulled) - start
-        del self._pulled[start:]
+        self._put_back_lines.extendleft(reversed(self._read_lines[start:]))
+        self._number -= len(self._read_lines) - start
+        del self._read_lines[start:]

@@ -8,7 +8,7 @@ from searchsvc.readers.compression import whole
 from searchsvc.readers.encoding import decode
 from searchsvc.text.article import Problem, RawArticle
 
-_LONGEST_HEADLINE = 200
+_MAX_HEADLINE = 200
 
 
 def read_text(path: Path, key: str, limit: int) -> Iterator[RawArticle | Problem]:
@@ -27,6 +27,6 @@ def headline_and_rest(text: str) -> tuple[str, str]:
     first, rest = first.strip(), after.strip()
     # A line that the next one carries on in lower case, or that stops at a comma, is prose with hard breaks.
     wrapped = after[:1].islower() or first.endswith((",", ";"))
-    if rest and len(first) <= _LONGEST_HEADLINE and not wrapped:
+    if rest and len(first) <= _MAX_HEADLINE and not wrapped:
         return first, rest
     return "", text

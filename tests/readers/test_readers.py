@@ -20,7 +20,7 @@ from searchsvc.errors import Unreadable
 from searchsvc.readers import READERS, from_record, read, suffix_of, walk
 from searchsvc.readers.encoding import decode
 from searchsvc.readers.feed import parse_feed
-from searchsvc.readers.problems import named
+from searchsvc.readers.problems import limited
 from searchsvc.text.article import Problem, RawArticle
 
 LIMIT = 1_000_000
@@ -1086,7 +1086,7 @@ def test_a_folders_readme_is_no_news_unless_it_is_named(tmp_path: Path) -> None:
 def test_a_file_of_records_without_end_that_cannot_be_read_is_given_up() -> None:
     lines = count(1)
     broken = (Problem(f"a, line {number}", "is no record") for number in lines)
-    found = list(named(chain([RawArticle("a", "", "It rained.")], broken), "a", most_in_a_row=5_000))
+    found = list(limited(chain([RawArticle("a", "", "It rained.")], broken), "a", max_in_a_row=5_000))
     assert next(lines) == 5_002  # no more was read
     assert isinstance(found[0], RawArticle)
     problems = [one for one in found if isinstance(one, Problem)]
