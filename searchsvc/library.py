@@ -29,11 +29,12 @@ from searchsvc.errors import (
     SearchsvcError,
     Unwritable,
 )
-from searchsvc.ingest.indexer import Indexer, Progress, Report
+from searchsvc.ingest.indexer import Indexer
 from searchsvc.ingest.near_duplicates import find_near_duplicates, is_due
 from searchsvc.ingest.prepare import Preparer
 from searchsvc.ingest.reembed import Reembed
 from searchsvc.ingest.repair import TABLES, Damage, Repair, find_damage
+from searchsvc.ingest.report import Progress, Report
 from searchsvc.ingest.resplit import Resplit
 from searchsvc.models import reranker as reranking
 from searchsvc.models.embedder import BUNDLED, Embedder, load, locate
@@ -550,7 +551,7 @@ class Library:
                 said.append(f"{others:,} passages and vectors are damaged")
             return [f"{one}; it is not mended: {hindrance.message}" for one in said]
         self._recut()
-        return done.said
+        return done.messages
 
     def _sweep(self) -> None:
         """Check the next rows, at most so often, going on where this index was left; mend what is damaged."""

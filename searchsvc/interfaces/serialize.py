@@ -6,7 +6,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 
 from searchsvc.catalogue import FailingPart, Job
-from searchsvc.ingest.indexer import Report
+from searchsvc.ingest.report import Report
 from searchsvc.library import Status
 from searchsvc.query.periods import Period
 from searchsvc.search.brief import Brief, Citation

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from searchsvc.catalogue.checksums import checksum
+from searchsvc.catalogue.connection import checksum
 from searchsvc.catalogue.lock import write_lock
 from searchsvc.ingest.repair import find_damage
 from searchsvc.library import Library

@@ -186,7 +186,7 @@ def main() -> None:
     embedder = conftest.BagOfWords()
     library.load = lambda *_, **__: embedder
     warm = RawArticle("warm", "Warm", "So that no job has to load what this takes.")
-    Preparer(embedder, 160).draft(warm, "", None, lambda _: frozenset())
+    Preparer(embedder, 160).prepare(warm, "", None, lambda _: frozenset())
     # Small, so that a few articles take every path.
     indexing.BATCH, moving.AT_ONCE, dense.FRESH_MOST, dense.FRESH_SHARE = 6, 3, 6, 0.0
     library.DEAD_SHARE, library.DEAD_BYTES = 0.0, 0

@@ -29,7 +29,7 @@ from searchsvc.settings import Settings
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from searchsvc.ingest.indexer import Report
+    from searchsvc.ingest.report import Report
     from searchsvc.interfaces.cli.terminal import Screen
     from searchsvc.library import Library
 

@@ -16,7 +16,7 @@ from typing import NoReturn
 from rich.console import Console
 from rich.text import Text
 
-from searchsvc.ingest.indexer import Progress, Report
+from searchsvc.ingest.report import Progress, Report
 from searchsvc.ingest.scan import Kept
 from searchsvc.interfaces.serialize import sentence_of
 from searchsvc.library import Status
