@@ -195,8 +195,8 @@ def test_a_change_that_was_committed_while_the_index_was_moved_away_is_not_confi
         move_away(index)
         folded(catalogue)
 
-    folded = module.fold
-    monkeypatch.setattr(module, "fold", fold)
+    folded = module.find_near_duplicates
+    monkeypatch.setattr(module, "find_near_duplicates", fold)
     with pytest.raises(NoIndex):
         shelf.add([RawArticle("more", "More", "There is more.")])
 
