@@ -24,6 +24,8 @@ class SearchsvcError(Exception):
     """Something that a person should know; `hint` says what to do about it, `code` is its name for programs."""
 
     code = "searchsvc_error"
+    exit_code = 1  # of the command line
+    http_status = 503
 
     def __init_subclass__(cls) -> None:
         cls.code = re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__).lower()
@@ -37,17 +39,26 @@ class SearchsvcError(Exception):
 class BadInput(SearchsvcError):
     """The request cannot be understood."""
 
+    exit_code = 2
+    http_status = 422
+
 
 class NoIndex(SearchsvcError):
     """There is nothing to search yet."""
+
+    exit_code = 3
 
 
 class NotFound(SearchsvcError):
     """No article has that id or key."""
 
+    http_status = 404
+
 
 class Unreadable(SearchsvcError):
     """A file or a record that cannot be an article."""
+
+    http_status = 422
 
 
 class Busy(SearchsvcError):

@@ -8,9 +8,9 @@ import os
 import re
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from searchsvc.errors import BadInput
 
@@ -22,7 +22,7 @@ HOSTNAME = re.compile(r"[\w-]+(?:\.[\w-]+)*|\[[0-9a-f:.]+\]")  # as a browser se
 class Settings:
     """What can be set; each field's metadata says what it is for."""
 
-    index: Path = field(default=Path("index"), metadata={"help": "folder of the index"})
+    index: str | Path = field(default=Path("index"), metadata={"help": "folder of the index"})
     model: str = field(
         default="",
         metadata={
@@ -36,6 +36,14 @@ class Settings:
         metadata={
             "help": "cross-encoder that reads the 30 best passages of a search once more and orders them: a folder, or "
             "a name on the hub; empty: none"
+        },
+    )
+    engine: str = field(
+        default="local",
+        metadata={
+            "help": "local (files beside the catalogue) or memory (exact, read from the catalogue at each start; for "
+            "some thousand articles)",
+            "choices": ("local", "memory"),
         },
     )
     device: str = field(default="auto", metadata={"help": "auto, cpu or cuda", "choices": ("auto", "cpu", "cuda")})
@@ -57,7 +65,9 @@ class Settings:
             "range": (1, 3600),
         },
     )
-    cache: Path = field(default=Path(), metadata={"help": "folder for compiled models; empty: the user's cache folder"})
+    cache: str | Path | None = field(
+        default=None, metadata={"help": "folder for compiled models; empty: the user's cache folder"}
+    )
     host: str = field(default="127.0.0.1", metadata={"help": "address that `serve` listens on"})
     port: int = field(default=8000, metadata={"help": "port that `serve` listens on", "range": (0, 65535)})
     hostnames: str = field(
@@ -111,9 +121,9 @@ class Settings:
             if variable not in known:
                 raise BadInput(f"there is no setting {variable}", f"known are {', '.join(sorted(known))}")
             one = known[variable]
-            kind = type(one.default)
+            kind = kind_of(one)
             try:
-                given[one.name] = kind(environment[variable])  # type: ignore[misc]
+                given[one.name] = kind(environment[variable]) if environment[variable] or kind is not Path else None
             except ValueError:
                 raise BadInput(f"{variable} must be a whole number, not {environment[variable]!r}") from None
         return cls(**given)  # type: ignore[arg-type]
@@ -124,6 +134,11 @@ class Settings:
         return {PREFIX + name.upper(): str(value) for name, value, default in chosen if value != default}
 
     @property
+    def index_folder(self) -> Path:
+        """Where the index lies."""
+        return Path(self.index).expanduser().resolve()
+
+    @property
     def names(self) -> frozenset[str]:
         """The names in `hostnames`, in lower case."""
         given = (name.strip().lower().removesuffix(".") for name in self.hostnames.split(","))
@@ -132,8 +147,13 @@ class Settings:
     @property
     def cache_folder(self) -> Path:
         """Where compiled models are kept."""
-        if self.cache != Path():
-            return self.cache.expanduser().resolve()
+        if self.cache is not None:
+            return Path(self.cache).expanduser().resolve()
         from platformdirs import user_cache_path
 
         return user_cache_path("searchsvc")
+
+
+def kind_of(setting: "Field[Any]") -> Any:
+    """Return what the text of a setting is made into."""
+    return Path if setting.default is None or isinstance(setting.default, Path) else type(setting.default)

@@ -1,11 +1,14 @@
 """What the tests share: a small real embedder, libraries that use it, catalogues filled by hand, and a web site."""
 
+import fcntl
 import hashlib
+import os
 import sqlite3
 import ssl
+import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -22,11 +25,38 @@ from tokenizers import Tokenizer
 
 from searchsvc.catalogue import Catalogue, EmbeddingSpace
 from searchsvc.library import Library
-from searchsvc.models.embedder import Vectors
+from searchsvc.models import Vectors
 from searchsvc.settings import Settings
 from searchsvc.text.analysis import content_terms
 from searchsvc.text.article import Article
 from searchsvc.text.passages import Passage
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give all tests the lowest priority, so that commands which lower their own do not wait for other tests."""
+    os.nice(19)
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        folder = tempfile.TemporaryDirectory(prefix="searchsvc-tests-")
+        config.add_cleanup(folder.cleanup)
+        os.environ["TEST_LOCKS"] = folder.name
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Run a test that is marked serial while no other runs, in any of the parallel processes.
+
+    Ordinary tests share the lock `running`, serial ones have it alone. Who waits for it holds the lock `next`, so that
+    nobody overtakes.
+    """
+    folder = Path(os.environ["TEST_LOCKS"])
+    with (folder / "next").open("w") as following, (folder / "running").open("w") as running:
+        fcntl.flock(following, fcntl.LOCK_EX)
+        fcntl.flock(running, fcntl.LOCK_EX if item.get_closest_marker("serial") else fcntl.LOCK_SH)
+        fcntl.flock(following, fcntl.LOCK_UN)
+        try:
+            return (yield)
+        finally:
+            fcntl.flock(running, fcntl.LOCK_UN)
 
 
 @cache
@@ -83,7 +113,7 @@ class BagOfWords:
 def words(monkeypatch: pytest.MonkeyPatch) -> BagOfWords:
     """Stand in for the bundled model, wherever a Library loads one."""
     embedder = BagOfWords()
-    monkeypatch.setattr("searchsvc.library.load", lambda *_, **__: embedder)
+    monkeypatch.setattr("searchsvc.models.load_embedder", lambda *_, **__: embedder)
     return embedder
 
 

@@ -76,7 +76,7 @@ class Boilerplate:
             self._add(article, blocks)
 
     def _add(self, article: int, blocks: Iterable[Block]) -> None:
-        rows = [(block.number, block.sketch, article, block.told) for block in blocks]
+        rows = [(block.number, block.context, article, block.is_supported) for block in blocks]
         self.session.writing.executemany("INSERT INTO blocks VALUES (?, ?, ?, ?)", rows)
         self._touched.update(row[0] for row in rows)
 

@@ -1,82 +1,55 @@
 """A LlamaIndex retriever: `pip install 'searchsvc[llamaindex]'`."""
 
 import asyncio
+from typing import Unpack
 
 from llama_index.core.base.base_retriever import BaseRetriever
 from llama_index.core.schema import NodeRelationship, NodeWithScore, QueryBundle, RelatedNodeInfo, TextNode
 
-from searchsvc.connectors.search import ask, metadata
+from searchsvc.connectors.citations import metadata
 from searchsvc.interfaces.client import Client
 from searchsvc.library import Library
-from searchsvc.schemas import FoundHit
+from searchsvc.query import Query, QueryOptions
+from searchsvc.search.results import Hit
 from searchsvc.text.sanitize import sanitize
 
 SHOWN = frozenset({"title", "date", "source", "link"})  # to a model, above the text
 
 
 class SearchsvcRetriever(BaseRetriever):
-    """Finds passages as nodes, best first; each `metadata` says whence it is (see `asking.metadata`)."""
+    """Finds passages as nodes, best first; each `metadata` says whence it is (see `citations.metadata`)."""
 
-    def __init__(
-        self,
-        library: Library | Client,
-        *,
-        limit: int = 10,
-        per_article: int = 1,
-        max_tokens: int | None = None,
-        after: str | None = None,
-        before: str | None = None,
-        as_of: str | None = None,
-        sources: tuple[str, ...] = (),
-        languages: tuple[str, ...] = (),
-    ) -> None:
+    def __init__(self, library: Library | Client, **options: Unpack[QueryOptions]) -> None:
         """Search in a Library in this process, or ask a server through a Client.
 
-        The rest is as in `Library.search`, dates as ISO 8601. Operators in a question, such as `source:reuters`,
-        narrow it further.
+        The options are those of `Library.search`. Operators in a question, such as `source:reuters`, narrow them
+        further. Raises TypeError for an unknown option, BadInput for a value that cannot be used.
         """
         super().__init__()
+        Query("?", **options)
         self.library = library
-        self.limit = limit
-        self.per_article = per_article
-        self.max_tokens = max_tokens
-        self.after = after
-        self.before = before
-        self.as_of = as_of
-        self.sources = sources
-        self.languages = languages
+        self.options = options
 
     def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
-        answer = ask(
-            self.library,
-            query_bundle.query_str,
-            limit=self.limit,
-            per_article=self.per_article,
-            max_tokens=self.max_tokens,
-            after=self.after,
-            before=self.before,
-            as_of=self.as_of,
-            sources=self.sources,
-            languages=self.languages,
-        )
+        results = self.library.search(query_bundle.query_str, **self.options)
         return [
-            NodeWithScore(node=_node(hit, metadata(hit, answer, self.library)), score=hit["score"])
-            for hit in answer["hits"]
+            NodeWithScore(node=_node(hit, metadata(hit, results, self.library)), score=round(hit.score, 4))
+            for hit in results
         ]
 
     async def _aretrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
         return await asyncio.to_thread(self._retrieve, query_bundle)  # LlamaIndex's own would hold up the event loop
 
 
-def _node(hit: FoundHit, known: dict[str, object]) -> TextNode:
+def _node(hit: Hit, known: dict[str, object]) -> TextNode:
     hidden = sorted(known.keys() - SHOWN - ({"origin"} if known["origin"] else set()))
     return TextNode(
-        id_=hit["passage"]["id"],
-        text=sanitize(hit["passage"]["text"]),
-        start_char_idx=hit["passage"]["start"],
-        end_char_idx=hit["passage"]["end"],
+        id_=hit.passage.id,
+        text=sanitize(hit.passage.text),
+        start_char_idx=hit.passage.start,
+        end_char_idx=hit.passage.end,
         metadata=known,
         excluded_llm_metadata_keys=hidden,
         excluded_embed_metadata_keys=hidden,
-        relationships={NodeRelationship.SOURCE: RelatedNodeInfo(node_id=hit["article"]["id"])},
+        relationships={NodeRelationship.SOURCE: RelatedNodeInfo(node_id=hit.article.id)},
     )

@@ -22,16 +22,14 @@ from slack_bolt.adapter.socket_mode import SocketModeHandler
 from slack_bolt.error import BoltError
 from slack_sdk.errors import SlackClientError
 
-from searchsvc.connectors.search import ask, link_to
+from searchsvc.connectors.citations import link_to
 from searchsvc.errors import SearchsvcError
 from searchsvc.interfaces.client import Client
 from searchsvc.library import Library
-from searchsvc.query.question import MOST_HITS
-from searchsvc.schemas import Answer, FoundHit
+from searchsvc.query import MAX_HITS
+from searchsvc.search.results import Hit, Results
 from searchsvc.settings import Settings
-from searchsvc.text.dates import parse_bound
 from searchsvc.text.sanitize import one_line, sanitize
-from searchsvc.text.sources import credit
 
 TOKENS = ("SLACK_BOT_TOKEN", "SLACK_APP_TOKEN")  # xoxb-…, xapp-…
 COMMAND = "/news"
@@ -109,16 +107,16 @@ def reply(library: Library | Client, question: str, *, shown: int = 0, as_of: st
     if not question:
         return _said(USAGE)
     try:
-        answer = ask(library, question, limit=min(shown + HITS + 1, MOST_HITS), as_of=as_of)
+        results = library.search(question, limit=min(shown + HITS + 1, MAX_HITS), as_of=as_of)
     except SearchsvcError as fault:
         return _said(" ".join(f"{part[0].upper()}{part[1:]}." for part in (fault.message, fault.hint) if part))
-    hits = answer["hits"][shown : shown + HITS]
+    hits = results[shown : shown + HITS]
     if not hits:
         return _said(f"Nothing {'more ' if shown else ''}was found for: {one_line(question, LONGEST_NAME)}")
-    blocks = [_note(answer)] if not shown else []
+    blocks = [_note(results)] if not shown else []
     blocks += [_block(hit, library) for hit in hits]
-    if len(answer["hits"]) > shown + HITS:
-        blocks.append(_button(f"{shown + HITS} {answer['as_of']} {question}"))
+    if len(results) > shown + HITS:
+        blocks.append(_button(f"{shown + HITS} {results.as_of:%Y-%m-%dT%H:%M:%SZ} {question}"))
     return {**_said(f"News: {one_line(question, LONGEST_NAME)}"), "blocks": blocks}
 
 
@@ -133,31 +131,30 @@ def _said(sentence: str) -> dict[str, Any]:
     return {"text": html.escape(sentence, quote=False), "unfurl_links": False, "unfurl_media": False}
 
 
-def _note(answer: Answer) -> Block:
+def _note(results: Results) -> Block:
     """Return the line above the hits: the question, the time that it was taken to name, and any doubt."""
-    parts = [answer["query"]]
-    if answer["period"]["words"]:
-        parts.append(f"published {answer['period']['words']}")
-    if not answer["convincing"]:
+    parts = [results.query.text]
+    if results.period:
+        parts.append(f"published {results.period.words}")
+    if results.is_doubtful:
         parts.append("nothing convincing was found; this is the nearest")
     return _rich({"type": "rich_text_section", "elements": [_text(one_line(" · ".join(parts), 1_500), italic=True)]})
 
 
-def _block(hit: FoundHit, library: Library | Client) -> Block:
+def _block(hit: Hit, library: Library | Client) -> Block:
     """Return a hit: title and link, date and source, and the passage as a quote with its answering sentence bold."""
-    article, passage, answer = hit["article"], hit["passage"], hit["answer"]
-    title = one_line(article["title"], LONGEST_NAME) or "untitled"
+    article, passage, answer = hit.article, hit.passage, hit.answer
+    title = one_line(article.title, LONGEST_NAME) or "untitled"
     url = link_to(article, library)
     head = {"type": "link", "url": url, "text": title, "style": {"bold": True}} if url else _text(title, bold=True)
-    published = article["published"] and parse_bound(article["published"], end=False)
-    copies = len(hit["also_in"])
+    published, others = article.published, len(hit.also_in)
     facts = [
         f"{published.day} {published:%B} {published.year}" if published else "undated",
-        one_line(credit(article["source"], article["url"], article.get("origin")) or "", LONGEST_NAME),
-        f"and in {copies} other{'s' if copies > 1 else ''}" if copies else "",
+        one_line(article.credit or "", LONGEST_NAME),
+        f"and in {others} other{'s' if others > 1 else ''}" if others else "",
     ]
-    start, end = answer["start"] - passage["start"], answer["end"] - passage["start"]
-    text = sanitize(passage["text"], LONGEST_PASSAGE)
+    start, end = (answer.start - passage.start, answer.end - passage.start) if answer else (0, 0)
+    text = sanitize(passage.text, LONGEST_PASSAGE)
     parts = (_text(text[:start]), _text(text[start:end], bold=True), _text(text[end:]))
     return _rich(
         {"type": "rich_text_section", "elements": [head, _text(f"\n{' · '.join(filter(None, facts))}\n")]},

@@ -23,9 +23,10 @@ from searchsvc.evaluation.judged_set import LAYOUT, DatedQuestion, JudgedSet, re
 from searchsvc.evaluation.measures import SHOWING, Measure, ranked, shown, summed_up, within
 from searchsvc.evaluation.runs import VERSION, Outcome, Run, load, save
 from searchsvc.ingest.report import Progress
-from searchsvc.library import PASSAGE_TOKENS, Announce, Library
+from searchsvc.library import Announce, Library
+from searchsvc.library.ingestion import PASSAGE_TOKENS
 from searchsvc.models.embedder import BUNDLED
-from searchsvc.query.question import MOST_HITS
+from searchsvc.query import MAX_HITS, Query
 from searchsvc.settings import Settings
 from searchsvc.text.article import article_id
 
@@ -68,11 +69,11 @@ class Evaluation:
     @property
     def values(self) -> dict[str, dict[str, float]]:
         """Each question's measures by its id, in the order of the questions."""
-        return {one.id: one.values for one in self.run.outcomes}
+        return {outcome.id: outcome.values for outcome in self.run.outcomes}
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
+class _Answered:
     """What one question found: keys of articles, and the texts and marked sentences of what a person gets."""
 
     articles: tuple[str, ...]
@@ -103,46 +104,46 @@ def evaluate(
     Raises BadInput where the folder cannot be understood, where nothing can be compared `against`, and where a floor
     is none of what is measured; SearchsvcError without the extra `eval`; and what indexing and searching raise.
     """
-    if not SHOWN <= depth <= MOST_HITS:
-        raise BadInput(f"depth is {depth}; it must be from {SHOWN} to {MOST_HITS}")
+    if not SHOWN <= depth <= MAX_HITS:
+        raise BadInput(f"depth is {depth}; it must be from {SHOWN} to {MAX_HITS}")
     if not 0 <= days_late <= MOST_DAYS_LATE:
         raise BadInput(f"{days_late} days late; it must be from 0 to {MOST_DAYS_LATE:,}")
     _require_extra()
     judged = read(folder)
-    asked = judged.answerable
-    if not asked:
+    questions = judged.answerable
+    if not questions:
         reason = "no question has a right article" if judged.questions else "there are no questions"
         raise BadInput(f"nothing in {folder} can be judged: {reason}", LAYOUT)
-    _require_measures(floors or {}, within(depth), asked)
-    if against is not None and not {(one.id, one.text) for one in asked} & {
-        (one.id, one.text) for one in against.outcomes
+    _require_measures(floors or {}, within(depth), questions)
+    if against is not None and not {(question.id, question.text) for question in questions} & {
+        (outcome.id, outcome.text) for outcome in against.outcomes
     }:
         raise BadInput(f"the earlier run has none of the questions of {folder}", "compare runs of the same questions")
     place = kept_in(judged.corpus, settings)
     library = Library(replace(settings, index=place / "index"), announce=announce)
     unknown = _indexed(library, judged, announce, progress)
-    announce(f"Asking {len(asked):,} questions.")
-    found = _ask(library, asked, depth, timedelta(days=days_late), freshness=freshness)
-    run = Run(datetime.now(UTC), days_late, freshness, _outcomes(judged, asked, found, depth))
+    announce(f"Asking {len(questions):,} questions.")
+    answered = _ask(library, questions, depth, timedelta(days=days_late), freshness=freshness)
+    run = Run(datetime.now(UTC), days_late, freshness, _outcomes(judged, questions, answered, depth))
     counts = library.catalogue.counts()
-    measures = summed_up([one.values for one in run.outcomes])
+    measures = summed_up([outcome.values for outcome in run.outcomes])
     last = place / f"last-run-{_short(str(judged.folder), str(days_late), str(freshness))}.json"
     evaluation = Evaluation(
         folder=judged.folder,
         index=library.folder,
-        questions=len(asked),
+        questions=len(questions),
         articles=counts.articles,
         passages=counts.passages,
         unknown_articles=unknown,
         measures=measures,
-        took_ms_p50=float(np.percentile([one.took_ms for one in found], 50)),
-        took_ms_p95=float(np.percentile([one.took_ms for one in found], 95)),
+        took_ms_p50=float(np.percentile([answer.took_ms for answer in answered], 50)),
+        took_ms_p95=float(np.percentile([answer.took_ms for answer in answered], 95)),
         run=run,
         against=_compared(against or _remembered(last), run),
         missed=tuple(
-            Missed(one.name, one.mean, floor)
-            for one in measures
-            if (floor := (floors or {}).get(one.name)) is not None and one.mean < floor
+            Missed(measure.name, measure.mean, floor)
+            for measure in measures
+            if (floor := (floors or {}).get(measure.name)) is not None and measure.mean < floor
         ),
     )
     save(as_record(evaluation), last)
@@ -172,10 +173,10 @@ def _require_extra() -> None:
         raise SearchsvcError(f"{error.name} is not installed", "pip install 'searchsvc[eval]'") from error
 
 
-def _require_measures(floors: Mapping[str, float], ranking: Sequence[str], asked: Sequence[DatedQuestion]) -> None:
+def _require_measures(floors: Mapping[str, float], ranking: Sequence[str], questions: Sequence[DatedQuestion]) -> None:
     """Say before the questions are asked which floors no answer to them could reach."""
     for name in floors:
-        if name in SHOWING and not any(one.answers for one in asked):
+        if name in SHOWING and not any(question.answers for question in questions):
             raise BadInput(f"{name} cannot be measured: no question says its answer", 'give questions an "answer"')
         if name not in (*ranking, *SHOWING):
             raise BadInput(f"there is no measure {name!r}", f"one of {', '.join((*ranking, *SHOWING))}")
@@ -197,7 +198,7 @@ def _indexed(library: Library, judged: JudgedSet, announce: Announce, progress: 
     if report.lost:
         first = next(problem for problem in report.problems if problem.lost)
         announce(f"{report.lost:,} articles could not be indexed; the first: {first.where}: {first.reason}.")
-    right = {key for one in judged.answerable for key, score in judged.judged[one.id].items() if score > 0}
+    right = {key for question in judged.answerable for key, score in judged.judged[question.id].items() if score > 0}
     there = library.catalogue.articles.digests(map(article_id, right))
     unknown = sorted(key for key in right if article_id(key) not in there)
     if len(unknown) == len(right):
@@ -211,48 +212,50 @@ def _indexed(library: Library, judged: JudgedSet, announce: Announce, progress: 
 
 
 def _ask(
-    library: Library, asked: Sequence[DatedQuestion], depth: int, late: timedelta, *, freshness: bool
-) -> list[_Found]:
+    library: Library, questions: Sequence[DatedQuestion], depth: int, late: timedelta, *, freshness: bool
+) -> list[_Answered]:
     """Ask each question twice: for as many hits as a person gets, which is timed, and for all that is measured."""
     now = datetime.now(UTC)
     period = not late  # a year later "this week" is another one
-    found = []
-    library.search(asked[0].text, limit=SHOWN, freshness=freshness)  # loads the model and the index
-    for one in asked:
-        moment = now if one.as_of is None else one.as_of + late
+    answered = []
+    library.search(questions[0].text, limit=SHOWN, freshness=freshness)  # loads the model and the index
+    for question in questions:
+        moment = now if question.as_of is None else question.as_of + late
         began = time.perf_counter()
-        hits = library.search(one.text, limit=SHOWN, as_of=moment, freshness=freshness, period=period).hits
+        query = Query(question.text, limit=SHOWN, as_of=moment, freshness=freshness, period=period)
+        hits = library.search(query).hits
         took_ms = (time.perf_counter() - began) * 1_000
-        all_hits = library.search(one.text, limit=depth, as_of=moment, freshness=freshness, period=period).hits
-        found.append(
-            _Found(
+        all_hits = library.search(query, limit=depth).hits
+        answered.append(
+            _Answered(
                 # A copy that was folded into a hit is shown with it, and found.
                 articles=tuple(entry.key for hit in all_hits for entry in (hit.article, *hit.also_in))[:depth],
-                passages=tuple(hit.text for hit in hits),
-                sentences=tuple(hit.answer_text for hit in hits),
+                passages=tuple(hit.passage.text for hit in hits),
+                sentences=tuple(hit.answer.text if hit.answer else "" for hit in hits),
                 took_ms=took_ms,
             )
         )
-    return found
+    return answered
 
 
 def _outcomes(
-    judged: JudgedSet, asked: Sequence[DatedQuestion], found: Sequence[_Found], depth: int
+    judged: JudgedSet, questions: Sequence[DatedQuestion], answered: Sequence[_Answered], depth: int
 ) -> tuple[Outcome, ...]:
     values = ranked(
-        {one.id: judged.judged[one.id] for one in asked},
-        {one.id: its.articles for one, its in zip(asked, found, strict=True)},
+        {question.id: judged.judged[question.id] for question in questions},
+        {question.id: answer.articles for question, answer in zip(questions, answered, strict=True)},
         depth,
     )
     return tuple(
         Outcome(
-            id=one.id,
-            text=one.text,
-            articles=its.articles,
-            sentence=next(iter(its.sentences), None),
-            values=values[one.id] | (shown(one.answers, its.passages, its.sentences) if one.answers else {}),
+            id=question.id,
+            text=question.text,
+            articles=answer.articles,
+            sentence=next(iter(answer.sentences), None),
+            values=values[question.id]
+            | (shown(question.answers, answer.passages, answer.sentences) if question.answers else {}),
         )
-        for one, its in zip(asked, found, strict=True)
+        for question, answer in zip(questions, answered, strict=True)
     )
 
 

@@ -15,7 +15,8 @@ from datetime import datetime
 from pathlib import Path
 
 from searchsvc.errors import BadInput, Unreadable
-from searchsvc.query.question import parse_question
+from searchsvc.query import Query
+from searchsvc.query.interpretation import interpret
 from searchsvc.readers.json_stream import one_value
 from searchsvc.readers.records import text_lines
 from searchsvc.text.dates import parse_bound
@@ -114,7 +115,7 @@ def _question(line: str, where: str) -> DatedQuestion:
     if as_of is not None and not isinstance(as_of, str):
         raise BadInput(f"{where}: as_of is not a date in quotes")
     try:
-        parse_question(text)  # said here, with its place, and not after the corpus has been indexed
+        interpret(Query(text))  # said here, with its place, and not after the corpus has been indexed
         return DatedQuestion(str(ident), text, parse_bound(as_of, end=True) if as_of else None, _answers(record))
     except BadInput as fault:
         raise BadInput(f"{where}: {fault.message}", fault.hint) from fault

@@ -24,7 +24,7 @@ from searchsvc.ingest.prepare import PreparedArticle, Preparer, Unprepared, dige
 from searchsvc.ingest.report import Progress, Report
 from searchsvc.ingest.scan import File, Scan, scan
 from searchsvc.ingest.write import BATCH, TakeLock, write
-from searchsvc.models.embedder import Embedder
+from searchsvc.models import Embedder
 from searchsvc.readers import Reader, most_bytes
 from searchsvc.readers.fields import shortened
 from searchsvc.readers.problems import MOST_OF_A_FILE, Tally

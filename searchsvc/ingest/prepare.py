@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from searchsvc.errors import SearchsvcError
-from searchsvc.models.embedder import Embedder
+from searchsvc.models import Embedder
 from searchsvc.text.article import Article, RawArticle, site_of, storable
 from searchsvc.text.boilerplate import Block, blocks_in, without_boilerplate
 from searchsvc.text.cleaning import Cleaned, clean, clean_line, clean_title, title_from

@@ -25,6 +25,7 @@ class Report:
     embedded: int = 0
     seconds: float = 0.0
     kept: list[Kept] = field(default_factory=list)
+    ids: list[str | None] = field(default_factory=list)  # of articles that were given, in that order
     unit: str = "file"  # what progress is counted in
     tally: Tally = field(default_factory=lambda: Tally("other files", MAX_NAMED), repr=False, compare=False)
 

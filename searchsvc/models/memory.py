@@ -1,8 +1,8 @@
 """Memory: whether there is enough for what is about to be loaded.
 
-The libraries that are loaded here end the whole process when they are refused memory, and no Python code hears of it.
-So what they need is estimated beforehand, and compared with what there is: of address space (`ulimit -v`), and of the
-machine's or the container's memory.
+The libraries that are loaded here end the whole process when an allocation fails, without a Python exception. So what
+they need is estimated beforehand, and compared with what is free: of address space (`ulimit -v`), and of the machine's
+or the container's memory.
 """
 
 import os
@@ -13,57 +13,57 @@ from pathlib import Path
 from searchsvc.errors import TooLittleMemory
 
 MEGABYTE = 1_000_000
-# Of address space, for what is mapped before anything is read: so much, and so much a core, since linear algebra keeps
-# a buffer and a stack for each (measured on two cores: 139 MB).
+# Of address space, for numpy's import: so much, and so much a core, since linear algebra keeps a buffer and a stack for
+# each (measured on two cores: 139 MB).
 START, START_A_CORE = 150 * MEGABYTE, 25 * MEGABYTE
-ROOM = 32 * MEGABYTE  # left over for all else
+RESERVE = 32 * MEGABYTE  # left over for all else
 
 
 @dataclass(frozen=True, slots=True)
-class Free:
-    """How many bytes may be taken: of address space by this process, of memory; None where that is not bounded."""
+class FreeMemory:
+    """Free bytes: of this process's address space, and of memory; None where that is not limited."""
 
     address_space: int | None
     memory: int | None
 
 
 def must_start() -> None:
-    """Raise TooLittleMemory where this process cannot load even numpy, on which everything stands."""
+    """Raise TooLittleMemory where this process cannot load even numpy."""
     if "numpy" not in sys.modules:
-        must_have("start", START + (os.cpu_count() or 1) * START_A_CORE, 0)
+        require_memory("start", START + (os.cpu_count() or 1) * START_A_CORE, 0)
 
 
-def must_have(purpose: str, address_space: int, memory: int, *, apart: bool = False) -> None:
-    """Raise TooLittleMemory unless so many bytes can be had for a purpose, worded as what comes after "to".
+def require_memory(purpose: str, address_space: int, memory: int, *, child: bool = False) -> None:
+    """Raise TooLittleMemory unless so many bytes are free for a purpose, worded as what comes after "to".
 
-    What is done `apart`, by a process of its own, has all the address space that this one was allowed.
+    A `child` process starts with all the address space that this one is allowed.
     """
-    free = now(apart=apart)
-    for needed, there, what in (
+    free = free_memory(child=child)
+    for needed, available, kind in (
         (address_space, free.address_space, "address space (ulimit -v)"),
         (memory, free.memory, "memory"),
     ):
-        if there is not None and needed + ROOM > there:
+        if available is not None and needed + RESERVE > available:
             raise TooLittleMemory(
-                f"there is too little memory to {purpose}: about {(needed + ROOM) // MEGABYTE:,} MB of {what} are "
-                f"needed, and {max(0, there) // MEGABYTE:,} MB are left",
+                f"there is too little memory to {purpose}: about {(needed + RESERVE) // MEGABYTE:,} MB of {kind} are "
+                f"needed, and {max(0, available) // MEGABYTE:,} MB are left",
                 "allow this process more memory, or end others",
             )
 
 
-def now(*, apart: bool = False) -> Free:
-    """Return what can be taken now, by this process or by one that it starts."""
-    bounds = [bound for bound in (_of_machine(), _of_container()) if bound is not None]
-    return Free(_address_space(apart), min(bounds, default=None))
+def free_memory(*, child: bool = False) -> FreeMemory:
+    """Return what is free now, for this process or for one that it starts."""
+    limits = [limit for limit in (_of_machine(), _of_container()) if limit is not None]
+    return FreeMemory(_address_space(child), min(limits, default=None))
 
 
-def _address_space(apart: bool) -> int | None:
+def _address_space(child: bool) -> int | None:
     try:
         import resource
     except ImportError:  # not on Windows
         return None
     limit = resource.getrlimit(resource.RLIMIT_AS)[0]
-    if limit == resource.RLIM_INFINITY or apart:
+    if limit == resource.RLIM_INFINITY or child:
         return None if limit == resource.RLIM_INFINITY else limit
     pages = _numbers(Path("/proc/self/statm"))
     return limit - pages[0] * resource.getpagesize() if pages else None
@@ -78,14 +78,14 @@ def _of_machine() -> int | None:
 
 
 def _of_container() -> int | None:
-    """Return what the control group of this process may still take; files in its cache can be given up."""
+    """Return what this process's control group may still allocate; files in its cache can be given up."""
     for limit, usage in (("memory.max", "memory.current"),
                          ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes")):  # fmt: skip
-        most, taken = (_numbers(Path("/sys/fs/cgroup") / name) for name in (limit, usage))
-        if most and taken:
+        maximum, used = (_numbers(Path("/sys/fs/cgroup") / name) for name in (limit, usage))
+        if maximum and used:
             stat = Path("/sys/fs/cgroup") / Path(usage).parent / "memory.stat"
             cached = [int(line.split()[1]) for line in _text(stat).splitlines() if line.startswith("inactive_file ")]
-            return most[0] - taken[0] + sum(cached)
+            return maximum[0] - used[0] + sum(cached)
     return None
 
 

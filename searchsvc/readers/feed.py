@@ -1,9 +1,9 @@
 """Feeds: what a site says is new, as RSS, Atom, RDF or JSON Feed.
 
-    bytes ── letters ── well-formed, and only what is read here ── feedparser ──► Feed(entries) ──► articles
-                     └─ JSON ──────────────────────────────────────────────────►
+    bytes ──► text ──┬── XML (RSS, Atom, RDF) ──► Feed(entries) ──► articles
+                     └── JSON Feed ─────────────►
 
-Nothing is fetched here: feeds by URL are asked in `searchsvc/feeds.py`.
+Nothing is fetched here: feeds by URL are fetched by `ingest/feeds.py`.
 """
 
 from collections.abc import Iterator

@@ -1,37 +1,57 @@
 """XML feeds: RSS, Atom and RDF, whole or broken.
 
-feedparser knows what the formats mean. It is given a tree that lxml has made whole and pruned, because what it does by
-itself for broken XML, for categories and for authors can be made to take hours; no document type, and so no entity,
-comes as far.
+lxml reads the tree; what its elements mean is in one table here. No document type, and so no entity, comes as far.
+Where formats and broken feeds leave a choice, it is feedparser's, so that keys and texts are those that it would give.
 """
 
+import base64
+import binascii
 import re
-import time
-from calendar import timegm
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
 from html import escape
 from html.entities import html5
-from io import BytesIO
 from typing import Any
+from urllib.parse import urljoin
 
 from searchsvc.errors import Unreadable
-from searchsvc.readers.feed_entries import Feed, FeedEntry, feed_entry_of, names_of, resolved, said
+from searchsvc.readers.feed_entries import Feed, FeedEntry, feed_entry_of, resolved
 from searchsvc.readers.feed_text import plain_text
+
+Element = Any  # of lxml
 
 _ROOTS = frozenset({"rss", "rdf", "feed", "channel"})
 _ENTRIES = frozenset({"item", "entry"})
-_MARKUP = frozenset({"title", "description", "summary", "abstract", "content", "encoded"})
-_PLAIN = frozenset({
-    "channel", "item", "entry", "source", "author", "creator", "name", "link", "guid", "id", "language",
-    "pubdate", "published", "issued", "date", "created", "updated", "modified",
-})  # fmt: skip
-_PEOPLE = frozenset({"author", "creator", "name"})
-_ATTRIBUTES = frozenset("about base href ispermalink lang mode rel src type url version".split())
+# What an element of an entry is, by its namespace's usual prefix and its name in lower case.
+_FIELDS = {
+    "title": "title", "dc:title": "title", "link": "link", "guid": "id", "id": "id", "source": "source",
+    "description": "summary", "dc:description": "summary", "summary": "summary", "abstract": "summary",
+    "content": "content", "content:encoded": "content",
+    "author": "author", "dc:author": "author", "dc:creator": "author",
+    "language": "language", "dc:language": "language",
+    "published": "published", "issued": "published", "pubdate": "published", "dcterms:issued": "published",
+    "updated": "updated", "modified": "updated", "dc:date": "updated",
+    "dcterms:modified": "updated",
+}  # fmt: skip
+_HTML_BY_DEFAULT = frozenset({"description", "dc:description", "content:encoded"})
+_DECLARED = {"content": "http://purl.org/rss/1.0/modules/content/", "dc": "http://purl.org/dc/elements/1.1/"}
+_PREFIXES = {namespace: prefix for prefix, namespace in _DECLARED.items()} | {
+    "http://purl.org/dc/terms/": "dcterms",
+    "http://www.w3.org/2005/atom": "",
+    "http://purl.org/atom/ns#": "",
+    "http://purl.org/rss/1.0/": "",
+    "http://my.netscape.com/rdf/simple/0.9/": "",
+    "http://blogs.law.harvard.edu/tech/rss": "",
+    "http://purl.org/rss/1.0/modules/rss091#": "",
+}
 # Titles and texts of pictures and of sound, under the names that the article has for its own.
 _OF_MEDIA = ("search.yahoo.com/mrss", "itunes.com")
-_NAMESPACES = {"content": "http://purl.org/rss/1.0/modules/content/", "dc": "http://purl.org/dc/elements/1.1/"}
-_LONGEST = 4_000  # characters of a link, a name or a date
+_TYPES = {"text": "text/plain", "plain": "text/plain", "html": "text/html", "xhtml": "application/xhtml+xml"}
+_XHTML = "application/xhtml+xml"
+_MAX_LENGTH = 4_000  # characters of a link, a name or a date
+_XML = "{http://www.w3.org/XML/1998/namespace}"
+_CP1252 = {code: bytes([code]).decode("cp1252", "ignore") or chr(code) for code in range(0x80, 0xA0)}
 
 _TAG = re.compile(r"<[A-Za-z_]")
 _ROOT = re.compile(r"<(?:[\w.-]{1,20}:)?(?:rss|rdf|feed|channel|html)\b", re.I)
@@ -43,31 +63,65 @@ _NAMED = re.compile(r"&(?!(?:amp|lt|gt|quot|apos);)(\w{2,31};)")
 _STRAY = re.compile(r"&(?!(?:amp|lt|gt|quot|apos|#\d{1,7}|#[xX][0-9a-fA-F]{1,6});)")
 
 
-def xml_feed(text: str, url: str, most: int | None) -> Feed:
-    """Return the first `most` entries of a feed; raises `Unreadable` where the text is none."""
-    import feedparser  # type: ignore[import-untyped]
+_LOOKS_LIKE_HTML = re.compile(r"</\w+>|&#?\w+;")
 
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A text of a feed with its media type and language."""
+
+    value: str
+    kind: str
+    language: str = ""
+
+    @property
+    def plain(self) -> str:
+        """The text without markup; empty where it is of no type that can be read."""
+        if self.kind == "text/plain":
+            return self.value
+        return plain_text(self.value) if self.kind in {"text/html", _XHTML} else ""
+
+
+@dataclass(slots=True)
+class Fields:
+    """What the elements of one entry say, each field as in the last element for it; the first one wins for `title`."""
+
+    id: str = ""
+    title: str = ""
+    link: str = ""
+    guid_link: str = ""
+    source: str = ""
+    language: str = ""
+    published: str = ""
+    updated: str = ""
+    summary: Text | None = None
+    contents: list[Text] = field(default_factory=list)
+    authors: list[str] = field(default_factory=list)
+
+
+def xml_feed(text: str, url: str, limit: int | None) -> Feed:
+    """Return the first `limit` entries of a feed; raises `Unreadable` where the text is none."""
     tree, cut_short = _tree(text)
     root = _local(tree)
     if root == "html":
         raise Unreadable("is a web page, not a feed")
     if root not in _ROOTS:
-        raise Unreadable(f"is no feed: its outermost element is {root[:_LONGEST]}")
-    headers = {"content-type": "application/xml; charset=utf-8"} | ({"content-location": url} if url else {})
-    try:
-        found = feedparser.parse(
-            BytesIO(_pruned(tree, most)), response_headers=headers, sanitize_html=False, resolve_relative_uris=False
-        )
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RecursionError) as fault:
-        raise Unreadable(f"the feed cannot be taken apart ({type(fault).__name__})") from fault
-    if not found.entries and not found.version:
+        raise Unreadable(f"is no feed: its outermost element is {root[:_MAX_LENGTH]}")
+    entries = [element for element in tree.iter("*") if _local(element) in _ENTRIES]
+    channels = (child for child in _children(tree) if _name(child) == "channel")
+    channel = tree if root in {"feed", "channel"} else next(channels, None)
+    if not entries and (channel is None or root == "channel") and root != "rss":
         raise Unreadable("is no feed")
-    language = said(found.feed, "language")
-    return Feed(tuple(_entry(entry, url, language) for entry in found.entries), cut_short)
+    for entry in entries:
+        # In broken XML, entries stand inside those before them.
+        entries[0].getparent().append(entry)
+    languages = (_text(child) for child in _children(channel) if _FIELDS.get(_name(child)) == "language")
+    language = next(filter(None, languages), "") or _language(tree)
+    return Feed(tuple(_entry(entry, url, language, is_atom=root == "feed") for entry in entries[:limit]), cut_short)
 
 
 def _tree(text: str) -> tuple[Any, bool]:
-    """Return a feed as a tree, mended where it is broken, and whether its end is missing."""
+    """Return a feed as a tree, repaired where it is broken, and whether its end is missing."""
     from lxml import etree  # type: ignore[import-untyped]
 
     def parser(*, recover: bool) -> Any:
@@ -79,7 +133,7 @@ def _tree(text: str) -> tuple[Any, bool]:
     try:
         return etree.fromstring(_from(_TAG, text).encode(), parser(recover=False)), False
     except etree.XMLSyntaxError:
-        tree = etree.fromstring(_mended(_from(_ROOT, text)).encode(), parser(recover=True))
+        tree = etree.fromstring(_repaired(_from(_ROOT, text)).encode(), parser(recover=True))
     if tree is None:
         raise Unreadable("is no feed")
     return tree, not _END.search(text, max(0, len(text) - 1_000))
@@ -87,100 +141,185 @@ def _tree(text: str) -> tuple[Any, bool]:
 
 def _from(tag: re.Pattern[str], text: str) -> str:
     """Return a feed without what stands before it: a document type, which it does not need, or a server's warnings."""
-    found = tag.search(text)
-    if found is None:
+    match = tag.search(text)
+    if match is None:
         raise Unreadable("is no feed")
-    return text[found.start() :].rstrip()
+    return text[match.start() :].rstrip()
 
 
-def _mended(text: str) -> str:
+def _repaired(text: str) -> str:
     """Return XML without its most common faults.
 
     These are the entities, paragraphs and void elements of HTML, a bare `&`, and control characters.
     """
     text = _NO_XML.sub("", text)
-    text = _NAMED.sub(lambda found: escape(html5[found[1]]) if found[1] in html5 else found[0], text)
+    text = _NAMED.sub(lambda match: escape(html5[match[1]]) if match[1] in html5 else match[0], text)
     text = _STRAY.sub("&amp;", text)
     text = _PARAGRAPH.sub("<br/><br/>", _VOID.sub(r"<\1\2/>", text))
-    for prefix, namespace in _NAMESPACES.items():
+    for prefix, namespace in _DECLARED.items():
         if f"xmlns:{prefix}" not in text:
             text = re.sub(r"^<[\w.:-]+", rf'\g<0> xmlns:{prefix}="{namespace}"', text, count=1)
     return text
 
 
-def _pruned(tree: Any, most: int | None) -> bytes:
-    """Return the tree as XML, with its first entries side by side and nothing in it but what is read here."""
-    from lxml import etree
-
-    entries = [element for element in tree.iter(etree.Element) if _local(element) in _ENTRIES]
-    for entry in entries:
-        # In broken XML, entries stand inside those before them.
-        entries[0].getparent().append(entry)
-    for entry in entries[most:] if most is not None else ():
-        entry.getparent().remove(entry)
-    for element in tree.iter(etree.Element):
-        for name in list(element.attrib):
-            if name.rpartition("}")[2].lower() not in _ATTRIBUTES:
-                del element.attrib[name]
-        if ":" in element.tag.rpartition("}")[2]:
-            element.tag = "undeclared"  # a prefix that would make it broken again
-    _prune(tree)
-    return bytes(etree.tostring(tree, encoding="utf-8", xml_declaration=True))
-
-
-def _prune(element: Any) -> None:
-    for child in list(element):
-        child.tail = None
-        if _local(child) in _PLAIN:
-            child.text = (child.text or "")[:_LONGEST]
-            if _local(child) in _PEOPLE:
-                child.text = _without_mail(child.text)
-            _prune(child)
-        if _local(child) not in _PLAIN | _MARKUP or any(media in child.tag for media in _OF_MEDIA):
-            element.remove(child)
-
-
-def _without_mail(text: str) -> str:
-    """Return the name alone of `name@host (Name)` and the like; feedparser gets it wrong for many a host."""
-    words = text.split()
-    names = [word for word in words if "@" not in word[1:]]
-    return text if names == words else " ".join(names).strip(" ()<>")
-
-
-def _local(element: Any) -> str:
-    return str(element.tag).rpartition("}")[2].rpartition(":")[2].lower()
-
-
-def _entry(entry: dict[str, Any], url: str, language: str) -> FeedEntry:
-    contents = [part for part in entry.get("content") or [] if isinstance(part, Mapping)]
-    languages = (said(part, "language") for part in [entry, *contents, entry.get("summary_detail")])
+def _entry(entry: Element, url: str, feed_language: str, *, is_atom: bool) -> FeedEntry:
+    fields = Fields(id=_attribute(entry, "about"))
+    for child in _children(entry):
+        name = _name(child)
+        match _FIELDS.get(name):
+            case "title":
+                fields.title = fields.title or _marked_up(child, name, is_atom=is_atom).value
+            case "link":
+                _read_link(child, fields, url)
+            case "id":
+                _read_id(child, fields, url)
+            case "author":
+                fields.authors.append(_person(child))
+            case "published" | "updated" | "language" as kind:
+                setattr(fields, kind, _text(child))
+            case "source":
+                titles = (_text(title) for title in _children(child) if _name(title) == "title")
+                fields.source = _text(child) or next(titles, "")
+            case "content":
+                fields.contents.append(_marked_up(child, name, is_atom=is_atom))
+            case "summary":
+                text = _marked_up(child, name, is_atom=is_atom)
+                if fields.summary and not fields.contents:
+                    fields.contents.append(text)  # the second of two summaries is the longer one
+                else:
+                    fields.summary = text
+    texts = [*fields.contents, *([fields.summary] if fields.summary else [])]
+    languages = [fields.language, *(text.language for text in texts), feed_language]
     return feed_entry_of(
-        key=said(entry, "id"),
-        url=resolved(url, said(entry, "link")),
-        title=said(entry, "title"),
-        content=max(map(_shown, contents), key=len, default=""),
-        summary=_shown(entry.get("summary_detail")),
-        author=names_of(entry.get("authors")) or said(entry.get("author_detail"), "name"),
-        source=said(entry.get("source"), "title"),
-        published=_date(entry, "published"),
-        updated=_date(entry, "updated"),
-        language=next(filter(None, languages), language),
+        key=fields.id,
+        url=resolved(url, fields.link or fields.guid_link),
+        title=fields.title,
+        content=max((text.plain for text in fields.contents), key=len, default=""),
+        summary=fields.summary.plain if fields.summary else "",
+        author=", ".join(dict.fromkeys(filter(None, fields.authors))),
+        source=fields.source,
+        published=fields.published,
+        updated=fields.updated,
+        language=next(filter(None, languages), ""),
     )
 
 
-def _shown(part: object) -> str:
-    """Return the text of an element that says what kind of text it holds."""
-    kind, value = said(part, "type"), said(part, "value")
-    if kind == "text/plain":
-        return value.strip()
-    return plain_text(value) if kind in {"text/html", "application/xhtml+xml"} else ""
+def _read_link(element: Element, fields: Fields, url: str) -> None:
+    """Take over the address of the article itself, not those of what belongs to it."""
+    address = next(filter(None, (_attribute(element, name) for name in ("url", "uri", "href"))), "")
+    kind = _attribute(element, "type") or "text/html"
+    if not address:
+        fields.link = _joined(_base(element, url), _text(element).replace("&amp;", "&"))
+    elif (_attribute(element, "rel") or "alternate") == "alternate" and _TYPES.get(kind, kind) in {"text/html", _XHTML}:
+        fields.link = _joined(_base(element, url), address)
 
 
-def _date(entry: dict[str, Any], name: str) -> object:
-    """Return a date as feedparser understands it, or else as the feed says it."""
-    # Not get(): where there is no `updated`, feedparser's own looks for `published` and warns of it.
-    text, understood = dict.get(entry, name), dict.get(entry, f"{name}_parsed")
+def _read_id(element: Element, fields: Fields, url: str) -> None:
+    """Take over an id, which is the article's address too unless it says that it is none."""
+    fields.id = _text(element)
+    if (_attribute(element, "ispermalink") or "true") == "true":
+        fields.id = fields.guid_link = _joined(_base(element, url), fields.id)
+
+
+def _person(element: Element) -> str:
+    """Return the name of an author: the element `name` within, or the text without `name@host (Name)`'s address."""
+    names = [_text(child) for child in _children(element) if _name(child) == "name"]
+    text = names[-1] if names else _text(element)
+    words = text.split()
+    without_mail = [word for word in words if "@" not in word[1:]]
+    return text if without_mail == words else " ".join(without_mail).strip(" ()<>")
+
+
+def _marked_up(element: Element, name: str, *, is_atom: bool) -> Text:
+    """Return the text of an element that may hold markup, escaped or as elements."""
+    kind = (_attribute(element, "type") or ("text/html" if name in _HTML_BY_DEFAULT else "text/plain")).lower()
+    kind = _TYPES.get(kind, kind)
+    value = element.text or ""
+    if not kind.endswith("xml") and all(_local(inner) == "div" for inner in element.iterdescendants("*")):
+        value = "".join(element.itertext())  # escaped markup, in a wrapper that is none
+    elif len(element):
+        value = (escape(value, quote=False) if kind == _XHTML else value) + "".join(map(_serialized, element))
+        kind = kind if kind.endswith("xml") else _XHTML
+    if _attribute(element, "mode") == "base64":
+        try:
+            value = base64.b64decode(value).decode()
+        except (binascii.Error, ValueError):
+            value = ""
+    value = _decoded_once_more(value).strip()
+    if kind == "text/plain" and not is_atom and _looks_like_html(value):
+        kind = "text/html"
+    return Text(value, kind, _language(element))
+
+
+def _serialized(element: Element) -> str:
+    from lxml import etree
+
+    for descendant in element.iter("*"):
+        descendant.tag = _local(descendant)
+    return str(etree.tostring(element, encoding="unicode", method="html"))
+
+
+def _looks_like_html(text: str) -> bool:
+    """Say whether a text that is said to be plain has tags or entities, and of HTML alone."""
+    from lxml.html.defs import tags  # type: ignore[import-untyped]
+
+    return (
+        _LOOKS_LIKE_HTML.search(text) is not None
+        and all(tag.lower() in tags for tag in re.findall(r"</?(\w+)", text))
+        and all(f"{entity};" in html5 for entity in re.findall(r"&(\w+);", text))
+    )
+
+
+def _decoded_once_more(text: str) -> str:
+    """Return a text of which UTF-8 was taken for Latin-1, or Windows' letters for control characters, as it was."""
+    with suppress(UnicodeError):
+        text = text.encode("latin-1").decode()
+    return text.translate(_CP1252)
+
+
+def _text(element: Element) -> str:
+    """Return the text of an element for a link, a name or a date."""
+    return _decoded_once_more((element.text or "")[:_MAX_LENGTH]).strip()
+
+
+def _children(element: Element | None) -> Iterator[Element]:
+    return element.iterchildren("*") if element is not None else iter(())
+
+
+def _attribute(element: Element, name: str) -> str:
+    """Return an attribute by its name in lower case, whatever its namespace."""
+    return next((value for key, value in element.attrib.items() if key.rpartition("}")[2].lower() == name), "").strip()
+
+
+def _language(element: Element) -> str:
+    """Return the language of an element: its own, or that of the one around it."""
+    languages = (e.get(f"{_XML}lang") or e.get("lang") for e in (element, *element.iterancestors()))
+    return next(filter(None, languages), "")
+
+
+def _base(element: Element, url: str) -> str:
+    """Return the address against which the links of an element are resolved."""
+    for outer in reversed((element, *element.iterancestors())):
+        url = _joined(url, outer.get(f"{_XML}base") or outer.get("base") or "") or url
+    return url
+
+
+def _joined(base: str, link: str) -> str:
     try:
-        return datetime.fromtimestamp(timegm(understood), UTC) if isinstance(understood, time.struct_time) else text
-    except (ValueError, OverflowError):
-        return text
+        return urljoin(base, link) if link else ""
+    except ValueError:
+        return link
+
+
+def _name(element: Element) -> str:
+    """Return the name of an element in lower case, behind its namespace's usual prefix; empty for media."""
+    namespace, _, name = str(element.tag).lower().rpartition("}")
+    namespace = namespace.removeprefix("{")
+    if ":" in name or any(media in namespace for media in _OF_MEDIA):
+        return ""
+    prefix = "" if "backend.userland.com/rss" in namespace else _PREFIXES.get(namespace, element.prefix or "")
+    return f"{prefix}:{name}" if prefix else name
+
+
+def _local(element: Element) -> str:
+    return str(element.tag).rpartition("}")[2].rpartition(":")[2].lower()

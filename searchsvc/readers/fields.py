@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 
+from searchsvc.errors import BadInput
+from searchsvc.schemas import NewArticle
 from searchsvc.text.article import Problem, RawArticle, site_of
 from searchsvc.text.dates import parse_published
 from searchsvc.text.language import language_code
@@ -67,6 +69,26 @@ def from_record(record: Mapping[str, object], *, where: str, fallback_key: str) 
         published_from="given" if published else None,
         language=language_code(_first(places, LANGUAGE)),
     )
+
+
+def from_dict(article: object, where: str) -> Iterator[RawArticle | Problem]:
+    """Yield the article that a program gave as a dict, or the `Problem` for which there is none; others as they are.
+
+    Without a key or a URL, its key is made from title and text. Raises BadInput for a field that does not exist, or
+    where there is no text.
+    """
+    if isinstance(article, RawArticle | Problem):
+        yield article
+        return
+    if not isinstance(article, Mapping):
+        raise BadInput(f"{where} is {type(article).__name__}, not a dict with a text")
+    for name in article:
+        if name not in NewArticle.__annotations__:
+            raise BadInput(f"{where} has no field {name!r}", f"there are {', '.join(NewArticle.__annotations__)}")
+    if not isinstance(article.get("text"), str) or not article["text"].strip():
+        raise BadInput(f"{where}: text must not be empty")
+    key = hashlib.blake2b(f"{article.get('title') or ''}\n{article['text']}".encode(errors="replace"), digest_size=16)
+    yield from from_record(article, where=where, fallback_key=key.hexdigest())
 
 
 def shortened(article: RawArticle) -> tuple[RawArticle, list[str]]:

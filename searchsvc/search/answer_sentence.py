@@ -1,4 +1,4 @@
-"""Marking: where a passage answers. Pure functions over one passage and the words of a question."""
+"""The answer sentence: where a passage answers. Pure functions over one passage and the terms of a query."""
 
 import math
 import re
@@ -8,9 +8,10 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from searchsvc.query.interpretation import Interpretation
 from searchsvc.text.analysis import WORD, locate_terms
+from searchsvc.text.article import Span
 from searchsvc.text.cleaning import CLOSING, QUOTES
-from searchsvc.text.passages import Span
 
 # A word's weight is its inverse frequency among the passages. In a library of a few articles that says nothing, so
 # every word is first given this much evidence of being as rare as any other.
@@ -21,7 +22,7 @@ WORDS_WEIGHT = 0.5  # of the share of a question's words that a sentence holds, 
 KIND_WEIGHT = 0.15  # of holding the kind of thing that is asked for: a number, or a name
 FRAGMENT_WEIGHT = 0.2  # against what is no sentence: captions, headings, related headlines
 
-ASKS_NUMBER = re.compile(
+NUMBER = re.compile(
     r"\b(?:how (?:many|much|long|old|often|far|tall|high|big|soon|fast|large|likely)|when"
     r"|what (?:percent|percentage|number|year|age|share|magnitude))\b",
     re.IGNORECASE,
@@ -37,7 +38,7 @@ SHORTEST_NAME = 3  # letters
 Match = tuple[str, int, int]  # a word of the question, and where it stands, as offsets of the article
 
 
-def word_weights(words: Sequence[str], frequencies: Sequence[int], passages: int) -> dict[str, float]:
+def term_weights(words: Sequence[str], frequencies: Sequence[int], passages: int) -> dict[str, float]:
     """Return how much each word of a question tells, from how many of the passages hold it."""
     return {
         word: math.log(1 + (passages + PRIOR_PASSAGES) / (frequency + PRIOR_FREQUENCY))
@@ -57,49 +58,45 @@ def weight_share(words: Iterable[str], weights: Mapping[str, float]) -> float:
 
 
 def answer_sentence(
-    question: str,
+    interpretation: Interpretation,
     text: str,
     sentences: Sequence[Span],
-    likeness: NDArray[np.float32],
-    found: Sequence[Match],
+    cosines: NDArray[np.float32],
+    matches: Sequence[Match],
     weights: Mapping[str, float],
 ) -> Span:
     """Return the sentence that answers best.
 
-    It is like the question by the model, holds its telling words, and holds a number or a name that the question does
-    not, where one is asked for; a heading or a caption is not a sentence. `text` is the article's; `likeness`, (n,), is
-    each sentence's cosine with the question; `found` says where its words stand (see `places`).
+    It is like the question by the model, holds its terms, and holds a number or a name that the question does not,
+    where one is asked for; a heading or a caption is not a sentence. `text` is the article's; `cosines`, (n,), are the
+    sentences' with the question; `matches` say where its terms stand (see `locate_matches`).
     """
     shares = [
-        weight_share((word for word, a, b in found if start <= a and b <= end), weights) for start, end in sentences
+        weight_share((term for term, a, b in matches if start <= a and b <= end), weights) for start, end in sentences
     ]
-    holds = [_holds_what_is_asked(question, text[start:end]) for start, end in sentences]
+    answers = [_holds_kind_asked_for(interpretation, text[start:end]) for start, end in sentences]
     fragments = [text[start:end].rstrip(f"{QUOTES})]")[-1:] not in CLOSING for start, end in sentences]
-    scores = likeness + WORDS_WEIGHT * np.array(shares, np.float32) + KIND_WEIGHT * np.array(holds, np.float32)
+    scores = cosines + WORDS_WEIGHT * np.array(shares, np.float32) + KIND_WEIGHT * np.array(answers, np.float32)
     scores -= FRAGMENT_WEIGHT * np.array(fragments, np.float32)
     return sentences[int(np.argmax(scores))]
 
 
-def _holds_what_is_asked(question: str, sentence: str) -> bool:
+def _holds_kind_asked_for(interpretation: Interpretation, sentence: str) -> bool:
     """Say whether a sentence holds a number or a name that a question asks for, and does not hold itself.
 
-    What kind of thing is asked for is read off the question's own words, as TREC's first question answerers did
-    (Voorhees, The TREC-8 Question Answering Track Report, 1999). A capital at the sentence's beginning says nothing.
+    A capital at the sentence's beginning says nothing.
     """
-    number, name, said = _asked(question)
-    if number:
-        return any(word.casefold() not in said and NUMBER.search(word) for word in WORD.findall(sentence))
-    if not name:
+    if not (interpretation.asks_for_number or interpretation.asks_for_name):
         return False
-    words = WORD.findall(sentence)
+    asked, words = _words_of(interpretation.topic), WORD.findall(sentence)
+    if interpretation.asks_for_number:
+        return any(word.casefold() not in asked and NUMBER.search(word) for word in words)
     return any(
-        word[0].isupper() and len(word) >= SHORTEST_NAME and word.casefold() not in said and word != words[0]
+        word[0].isupper() and len(word) >= SHORTEST_NAME and word.casefold() not in asked and word != words[0]
         for word in words
     )
 
 
 @lru_cache(maxsize=8)
-def _asked(question: str) -> tuple[bool, bool, frozenset[str]]:
-    """Return whether a question asks for a number, whether for a name, and the words that it says itself."""
-    number, name = ASKS_NUMBER.search(question), ASKS_NAME.search(question)
-    return number is not None, name is not None, frozenset(word.casefold() for word in WORD.findall(question))
+def _words_of(topic: str) -> frozenset[str]:
+    return frozenset(word.casefold() for word in WORD.findall(topic))

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from itertools import groupby
 
-from searchsvc.search.pipeline import Results
+from searchsvc.search.results import Results
 from searchsvc.search.timeline import about
-from searchsvc.text.article import Article
+from searchsvc.text.article import Article, Excerpt
 from searchsvc.text.sanitize import escape_markdown, link
 
 ENTITY = re.compile(r"&(?=#?\w+;)")  # which Markdown would read in an address, too
@@ -19,18 +19,12 @@ LONGEST_SENTENCE = 1_000  # characters shown
 
 @dataclass(frozen=True, slots=True)
 class Citation:
-    """A quoted sentence: `text` is `article.text[start:end]`. `also_in` are the other copies of the article's story."""
+    """A quoted sentence of an article, word for word. `also_in` are the article's near-duplicates."""
 
     number: int
     article: Article
-    start: int
-    end: int
+    sentence: Excerpt
     also_in: tuple[Article, ...] = ()
-
-    @property
-    def text(self) -> str:
-        """The sentence."""
-        return self.article.text[self.start : self.end]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +56,20 @@ class Brief:
 
 def brief_of(results: Results) -> Brief:
     """Return what a search found as a brief; a sentence that several articles hold is quoted once."""
-    hits = {" ".join(hit.answer_text.split()): hit for hit in reversed(about(results))}
-    found = sorted(hits.values(), key=lambda hit: (_day(hit.article) or date.min, -hit.rank), reverse=True)
-    numbered = [Citation(number, hit.article, *hit.answer, also_in=hit.also_in) for number, hit in enumerate(found, 1)]
+    hits = {" ".join(hit.answer.text.split()): hit for hit in reversed(about(results)) if hit.answer}
+    newest = sorted(hits.values(), key=lambda hit: (_day(hit.article) or date.min, -hit.rank), reverse=True)
+    numbered = [
+        Citation(number, hit.article, hit.answer, hit.also_in) for number, hit in enumerate(newest, 1) if hit.answer
+    ]
     return Brief(
-        question=results.question.typed,
+        question=results.query.text,
         as_of=results.as_of,
         confidence=results.confidence,
         convincing=not results.is_doubtful,
-        days=tuple(BriefDay(day, tuple(some)) for day, some in groupby(numbered, lambda one: _day(one.article))),
+        days=tuple(
+            BriefDay(day, tuple(citations))
+            for day, citations in groupby(numbered, lambda citation: _day(citation.article))
+        ),
     )
 
 
@@ -82,7 +81,10 @@ def brief_markdown(brief: Brief) -> str:
     parts.append(f"As of {_long(brief.as_of.date())}. Every sentence is quoted word for word.")
     for day in brief.days:
         parts.append(f"## {_long(day.date) if day.date else 'Undated'}")
-        parts += [f"> {escape_markdown(one.text, LONGEST_SENTENCE)} [{one.number}]" for one in day.citations]
+        parts += [
+            f"> {escape_markdown(citation.sentence.text, LONGEST_SENTENCE)} [{citation.number}]"
+            for citation in day.citations
+        ]
     if brief.days:
         parts += ["## Sources", "\n".join(map(_source, brief.citations))]
     return "\n\n".join(parts) + "\n"
@@ -92,14 +94,14 @@ def _source(citation: Citation) -> str:
     article = citation.article
     url = ENTITY.sub(r"\\&", link(article.url) or "")
     title = escape_markdown(article.title) or "Untitled"
-    known = [
+    parts = [
         f"[{title}](<{url}>)" if url else title,
         escape_markdown(article.credit.removeprefix("www.")) if article.credit else "",
         _long(article.published.astimezone(UTC).date()) if article.published else "undated",
-        f"`{article.id}`, characters {citation.start} to {citation.end}",
+        f"`{article.id}`, characters {citation.sentence.start} to {citation.sentence.end}",
         f"also in {len(citation.also_in)} more" if citation.also_in else "",
     ]
-    return f"{citation.number}. {', '.join(one for one in known if one)}"
+    return f"{citation.number}. {', '.join(citation for citation in parts if citation)}"
 
 
 def _day(article: Article) -> date | None:

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from searchsvc.errors import BadInput
-from searchsvc.text.article import Article
+from searchsvc.text.article import Article, Excerpt
 from searchsvc.text.cleaning import INVISIBLE
 
 LONGEST = 1_000  # characters of a quote
@@ -56,22 +56,16 @@ SPACE = re.compile(r"\s+")
 
 @dataclass(frozen=True, slots=True)
 class QuoteCheck:
-    """Whether a quote stands in `article`: `text`, which is `article.text[start:end]`, is the true wording.
+    """Whether a quote stands in `article`; `wording` is the true one.
 
     `similarity` is that of quote and wording, 0 to 100, by the letters that they share in order (normalised Indel);
-    100 where exact. Where it is not found, there is no article, and no text.
+    100 where exact. Where it is not found, there is neither.
     """
 
     verdict: Verdict
     article: Article | None = None
-    start: int = 0
-    end: int = 0
+    wording: Excerpt | None = None
     similarity: float = 0.0
-
-    @property
-    def text(self) -> str:
-        """The true wording."""
-        return self.article.text[self.start : self.end] if self.article else ""
 
 
 def normalize_quote(text: str) -> str:
@@ -79,26 +73,26 @@ def normalize_quote(text: str) -> str:
     return DASH.sub("-", SPACE.sub(" ", INVISIBLE.sub("", text).translate(SAME).casefold()).lstrip(" "))
 
 
-def places(text: str) -> list[int]:
+def normalized_positions(text: str) -> list[int]:
     """Return where in a text each character of what is `folded` of it stands."""
-    letters, found = "", list[int]()
-    for place, one in enumerate(text):
-        if not INVISIBLE.match(one) and not (one.isspace() and letters[-1:] in {"", " "}):
-            kept = " " if one.isspace() else one.translate(SAME).casefold()
-            letters += kept
-            found += [place] * len(kept)
-    gone = {at for dash in DASH.finditer(letters) for at in range(dash.start() + 1, dash.end())}
-    return [place for at, place in enumerate(found) if at not in gone]
+    letters, positions = "", list[int]()
+    for position, character in enumerate(text):
+        if not INVISIBLE.match(character) and not (character.isspace() and letters[-1:] in {"", " "}):
+            normalized = " " if character.isspace() else character.translate(SAME).casefold()
+            letters += normalized
+            positions += [position] * len(normalized)
+    dropped = {number for dash in DASH.finditer(letters) for number in range(dash.start() + 1, dash.end())}
+    return [position for number, position in enumerate(positions) if number not in dropped]
 
 
 def words_of_quote(quote: str) -> str:
     """Return a quote as it is looked for; raises BadInput where it holds no word or is too long."""
     if len(quote) > LONGEST:
         raise BadInput(f"the quote has {len(quote):,} characters; at most {LONGEST:,} are allowed")
-    kept = normalize_quote(quote).strip(ENCLOSING)
-    if not WORD.search(kept):
+    words = normalize_quote(quote).strip(ENCLOSING)
+    if not WORD.search(words):
         raise BadInput("the quote holds no word", "give the sentence as it is quoted")
-    return kept
+    return words
 
 
 def check_quote(quote: str, articles: Iterable[Article]) -> QuoteCheck:
@@ -108,17 +102,17 @@ def check_quote(quote: str, articles: Iterable[Article]) -> QuoteCheck:
 
     Raises BadInput where the quote holds no word or is too long.
     """
-    wanted = words_of_quote(quote)
+    needle = words_of_quote(quote)
     texts = list(_looked_at(articles))
-    exact = [(article, *span) for article, text in texts if (span := _exactly(wanted, text))]
+    exact = [(article, *span) for article, text in texts if (span := _exactly(needle, text))]
     if exact:
-        return _checked("exact", *min(exact, key=lambda one: _age(one[0])), 100.0)
+        return _checked("exact", *min(exact, key=lambda match: _age(match[0])), 100.0)
     best, similarity = None, NEAR
-    for number, windows in _windows(wanted, [text for _, text in texts]):
+    for number, windows in _windows(needle, [text for _, text in texts]):
         article, text = texts[number]
-        found = [one for window in windows if (one := _nearest(wanted, text, window, similarity))]
-        if found:
-            start, end, similarity = max(found, key=lambda one: (one[2], -one[0]))
+        matches = [match for window in windows if (match := _nearest(needle, text, window, similarity))]
+        if matches:
+            start, end, similarity = max(matches, key=lambda match: (match[2], -match[0]))
             best = (article, start, end)
     return _checked("near", *best, similarity) if best else QuoteCheck("not_found")
 
@@ -132,36 +126,38 @@ def _looked_at(articles: Iterable[Article]) -> Iterator[tuple[Article, str]]:
             yield article, normalize_quote(article.text)
 
 
-def _exactly(wanted: str, text: str) -> tuple[int, int] | None:
+def _exactly(needle: str, text: str) -> tuple[int, int] | None:
     """Return where the wanted words stand as they are, none of them a part of a longer word or number."""
-    before = (r"(?<!\w)(?<!\w')" + r"(?<!\d[.,])(?<!-)" * wanted[0].isdigit()) * wanted[0].isalnum()
-    after = (r"(?!\w)(?!'\w)" + r"(?![.,]\d)" * wanted[-1].isdigit()) * wanted[-1].isalnum()
-    begins, ends, head = re.compile(before), re.compile(after), wanted[:HEAD]
+    before = (r"(?<!\w)(?<!\w')" + r"(?<!\d[.,])(?<!-)" * needle[0].isdigit()) * needle[0].isalnum()
+    after = (r"(?!\w)(?!'\w)" + r"(?![.,]\d)" * needle[-1].isdigit()) * needle[-1].isalnum()
+    begins, ends, head = re.compile(before), re.compile(after), needle[:HEAD]
     # Not one regular expression: a text that nearly repeats the quote would make it read the quote at every letter.
     at = text.find(head)
     while at >= 0:
-        end = at + len(wanted)
-        if begins.match(text, at) and ends.match(text, end) and text.startswith(wanted, at):
+        end = at + len(needle)
+        if begins.match(text, at) and ends.match(text, end) and text.startswith(needle, at):
             return at, end
         at = text.find(head, at + 1)
     return None
 
 
-def _windows(wanted: str, texts: Sequence[str]) -> Iterator[tuple[int, list[tuple[int, int]]]]:
+def _windows(needle: str, texts: Sequence[str]) -> Iterator[tuple[int, list[tuple[int, int]]]]:
     """Yield the texts, by number and in order, that have windows worth aligning, with these: (start, end).
 
     They are those that share most of the quote's runs of letters, of which one counts for more the rarer it is.
     """
-    step = max(SHORTEST_STEP, len(wanted) // STEPS)
-    whole = WHOLE_CELLS // len(wanted) if len(wanted) > SHORT else MOST_TEXT
-    runs = np.unique(_runs(wanted))
+    step = max(SHORTEST_STEP, len(needle) // STEPS)
+    whole = WHOLE_CELLS // len(needle) if len(needle) > SHORT else MOST_TEXT
+    runs = np.unique(_runs(needle))
     shared = [_shared(runs, text) for text in texts]
-    frequencies = sum((np.bincount(one, minlength=len(runs) + 1) for one in shared), np.zeros(len(runs) + 1, np.int64))
+    frequencies = sum(
+        (np.bincount(held, minlength=len(runs) + 1) for held in shared), np.zeros(len(runs) + 1, np.int64)
+    )
     weights = 1 / np.sqrt(np.maximum(frequencies, 1))
     weights[len(runs)] = 0  # of all others
-    found: list[tuple[float, int, int, int]] = []
-    for number, (text, one) in enumerate(zip(texts, shared, strict=True)):
-        parts = np.add.reduceat(weights[one], np.arange(0, len(one), step)) if len(one) else np.zeros(1)
+    candidates: list[tuple[float, int, int, int]] = []
+    for number, (text, held) in enumerate(zip(texts, shared, strict=True)):
+        parts = np.add.reduceat(weights[held], np.arange(0, len(held), step)) if len(held) else np.zeros(1)
         sums = np.convolve(parts, np.ones(STEPS))[STEPS - 1 :]  # of the parts from each on, as long as the quote is
         for _ in range(WINDOWS if len(text) > whole else 1):
             at = int(np.argmax(sums))
@@ -170,24 +166,24 @@ def _windows(wanted: str, texts: Sequence[str]) -> Iterator[tuple[int, list[tupl
             # Half as much again on either side, since the stretch may begin and end before or after.
             start, end = (at - STEPS // 2) * step - LONGEST_WORD, (at + STEPS + STEPS // 2) * step + LONGEST_WORD
             window = (max(0, start), min(len(text), end)) if len(text) > whole else (0, len(text))
-            found.append((float(sums[at]), number, *window))
+            candidates.append((float(sums[at]), number, *window))
             sums[max(0, at - STEPS + 1) : at + STEPS] = 0
-    found.sort(key=lambda window: (-window[0], *window[1:]))
-    cells = np.cumsum([len(wanted) * (end - start) for _, _, start, end in found])
-    kept = sorted(window[1:] for window in found[: max(1, int(np.searchsorted(cells, MOST_CELLS, "right")))])
-    for number, some in groupby(kept, lambda window: window[0]):
-        yield number, [(start, end) for _, start, end in some]
+    candidates.sort(key=lambda window: (-window[0], *window[1:]))
+    cells = np.cumsum([len(needle) * (end - start) for _, _, start, end in candidates])
+    chosen = sorted(window[1:] for window in candidates[: max(1, int(np.searchsorted(cells, MOST_CELLS, "right")))])
+    for number, windows in groupby(chosen, lambda window: window[0]):
+        yield number, [(start, end) for _, start, end in windows]
 
 
 def _shared(runs: NDArray[np.int64], text: str) -> NDArray[np.int16]:
     """Return which of some sorted runs, by number, begins at each character of a text; their count where none does."""
-    found = np.full(len(text), len(runs), np.int16)
+    numbers = np.full(len(text), len(runs), np.int16)
     for start in range(0, len(text), SLICE):
-        here = _runs(text[start : start + SLICE + GRAM - 1])
-        at = np.searchsorted(runs, here)
-        same = runs[np.minimum(at, len(runs) - 1)] == here
-        found[start : start + len(here)] = np.where(same, at, len(runs))
-    return found
+        part = _runs(text[start : start + SLICE + GRAM - 1])
+        at = np.searchsorted(runs, part)
+        same = runs[np.minimum(at, len(runs) - 1)] == part
+        numbers[start : start + len(part)] = np.where(same, at, len(runs))
+    return numbers
 
 
 def _runs(text: str) -> NDArray[np.int64]:
@@ -200,15 +196,15 @@ def _runs(text: str) -> NDArray[np.int64]:
     return numbers
 
 
-def _nearest(wanted: str, text: str, window: tuple[int, int], least: float) -> tuple[int, int, float] | None:
+def _nearest(needle: str, text: str, window: tuple[int, int], cutoff: float) -> tuple[int, int, float] | None:
     """Return the stretch of whole words that is most like the wanted ones, and how like; None where that is below."""
     from rapidfuzz import fuzz
 
-    found = fuzz.partial_ratio_alignment(wanted, text[slice(*window)], score_cutoff=least)
-    if found is None:
+    alignment = fuzz.partial_ratio_alignment(needle, text[slice(*window)], score_cutoff=cutoff)
+    if alignment is None:
         return None
-    begins, ends = window[0] + found.dest_start, window[0] + found.dest_end
-    words = [one.span() for one in WORD.finditer(text, *window) if _is_whole(text, one.span(), window)]
+    begins, ends = window[0] + alignment.dest_start, window[0] + alignment.dest_end
+    words = [word.span() for word in WORD.finditer(text, *window) if _is_whole(text, word.span(), window)]
     first = bisect_right(words, begins, key=lambda span: span[1])
     last = bisect_left(words, ends, key=lambda span: span[0]) - 1
     spans = (
@@ -216,9 +212,9 @@ def _nearest(wanted: str, text: str, window: tuple[int, int], least: float) -> t
         for i in range(max(0, first - MARGIN), min(len(words), first + MARGIN + 1))
         for j in range(max(i, last - MARGIN), min(len(words), last + MARGIN + 1))
     )
-    likeness = {span: fuzz.ratio(wanted, text[slice(*span)], score_cutoff=least) for span in spans}
-    best = max(likeness, key=lambda span: (likeness[span], span[0] - span[1]), default=None)
-    return (*best, likeness[best]) if best and likeness[best] >= least else None
+    similarity = {span: fuzz.ratio(needle, text[slice(*span)], score_cutoff=cutoff) for span in spans}
+    best = max(similarity, key=lambda span: (similarity[span], span[0] - span[1]), default=None)
+    return (*best, similarity[best]) if best and similarity[best] >= cutoff else None
 
 
 def _is_whole(text: str, word: tuple[int, int], window: tuple[int, int]) -> bool:
@@ -229,8 +225,8 @@ def _is_whole(text: str, word: tuple[int, int], window: tuple[int, int]) -> bool
 
 def _checked(verdict: Verdict, article: Article, start: int, end: int, similarity: float) -> QuoteCheck:
     """Return what was found in a folded text by its offsets in the text as it is."""
-    where = places(article.text)
-    return QuoteCheck(verdict, article, where[start], where[end - 1] + 1, similarity)
+    positions = normalized_positions(article.text)
+    return QuoteCheck(verdict, article, article.excerpt(positions[start], positions[end - 1] + 1), similarity)
 
 
 def _age(article: Article) -> tuple[int, datetime, int]:

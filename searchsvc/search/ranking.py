@@ -5,13 +5,14 @@ dense, lexical ── fuse ──► Fused ── freshen ──► Fused ──
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from searchsvc.engines import Candidates
 from searchsvc.search import freshness
+from searchsvc.search.results import Explanation
 
 DENSE_WEIGHT = 0.4  # … and the rest is the lexical retriever's
 LOOKUP_DENSE_WEIGHT = 0.2  # where a name or a few words are looked up, and nothing is asked
@@ -42,6 +43,11 @@ class Ranked:
     recency: float = 0.0
     freshness_adds: float = 0.0
     rerank_adds: float = 0.0
+
+    @property
+    def explanation(self) -> Explanation:
+        """What each part of the ranking gave and added, as a hit tells it."""
+        return Explanation(**{field.name: getattr(self, field.name) for field in fields(Explanation)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +105,12 @@ def fuse(dense: Candidates, lexical: Candidates, dense_weight: float = DENSE_WEI
     raw = np.zeros((2, len(rows)), np.float32)
     adds = np.zeros((4, len(rows)), np.float32)
     both = ((dense, dense_weight, math.inf), (lexical, 1 - dense_weight, 0.0))
-    for number, (found, weight, least) in enumerate(both):
-        at = np.searchsorted(rows, found.rows)
-        articles[at] = found.articles
+    for number, (candidates, weight, lowest) in enumerate(both):
+        at = np.searchsorted(rows, candidates.rows)
+        articles[at] = candidates.articles
         ranks[number, at] = np.arange(1, len(at) + 1)
-        raw[number, at] = found.scores
-        adds[number, at] = weight * _scaled(found.scores, found.scores.min(initial=least))
+        raw[number, at] = candidates.scores
+        adds[number, at] = weight * _scaled(candidates.scores, candidates.scores.min(initial=lowest))
     adds *= 1 - AGREEMENT_WEIGHT
     adds[2] = AGREEMENT_WEIGHT * _agreement(articles, raw[1])
     return Fused(rows, articles, ranks, raw, adds, np.zeros(len(rows), np.float32))
@@ -128,10 +134,10 @@ def _agreement(articles: NDArray[np.int64], bm25: NDArray[np.float32]) -> NDArra
     return _scaled(together, 0.0) if together.any() else together
 
 
-def separate_pairs(one: Ranked, bm25: float) -> Ranked:
+def separate_pairs(candidate: Ranked, bm25: float) -> Ranked:
     """Return a passage with what pairs of words add told apart, given its BM25 score without them."""
-    pairs = one.lexical_adds * max(0.0, 1 - bm25 / one.bm25) if one.bm25 else 0.0
-    return replace(one, lexical_adds=one.lexical_adds - pairs, pairs_adds=pairs)
+    pairs = candidate.lexical_adds * max(0.0, 1 - bm25 / candidate.bm25) if candidate.bm25 else 0.0
+    return replace(candidate, lexical_adds=candidate.lexical_adds - pairs, pairs_adds=pairs)
 
 
 def _scaled(scores: NDArray[np.float32], low: float) -> NDArray[np.float32]:
@@ -146,26 +152,28 @@ def rerank(ranked: Sequence[Ranked], scores: NDArray[np.float32]) -> list[Ranked
     A passage's score becomes 1 and the reranker's, so that it stays ahead of all that were not read again, whose scores
     are at most 1; `rerank_adds` is what that takes.
     """
-    told = sorted(zip(scores.tolist(), ranked, strict=True), key=lambda pair: -pair[0])
-    return [replace(one, score=1 + score, rerank_adds=1 + score - one.score) for score, one in told]
+    reordered = sorted(zip(scores.tolist(), ranked, strict=True), key=lambda pair: -pair[0])
+    return [
+        replace(candidate, score=1 + score, rerank_adds=1 + score - candidate.score) for score, candidate in reordered
+    ]
 
 
 def group(
-    ranked: Iterable[Ranked], limit: int, per_article: int, story: Callable[[int], int] = lambda article: article
+    ranking: Iterable[Ranked], limit: int, passages: int, cluster_of: Callable[[int], int] = lambda article: article
 ) -> list[Ranked]:
-    """Return the best passages of the best `limit` articles, at most `per_article` of each, best first.
+    """Return the best passages of the best `limit` articles, at most so many `passages` of each, best first.
 
-    Of the copies of one `story`, only the one with the best passage is taken, and counts. Looks no further than it
-    must: the candidates are made one by one as they are asked for.
+    Of the near-duplicates in one cluster, only the one with the best passage is taken, and counts. Looks no
+    further than it must: the candidates are made one by one as they are asked for.
     """
-    taken: dict[int, tuple[int, int]] = {}  # by story: which copy, and how many of its passages
-    kept: list[Ranked] = []
-    for one in ranked:
-        told = story(one.article)
-        copy, seen = taken.get(told, (one.article, 0))
-        if copy == one.article and seen < per_article and (seen or len(taken) < limit):
-            taken[told] = (copy, seen + 1)
-            kept.append(one)
-            if len(kept) == limit * per_article:
+    taken: dict[int, tuple[int, int]] = {}  # by cluster: which article, and how many of its passages
+    grouped: list[Ranked] = []
+    for candidate in ranking:
+        cluster = cluster_of(candidate.article)
+        article, count = taken.get(cluster, (candidate.article, 0))
+        if article == candidate.article and count < passages and (count or len(taken) < limit):
+            taken[cluster] = (article, count + 1)
+            grouped.append(candidate)
+            if len(grouped) == limit * passages:
                 break
-    return kept
+    return grouped

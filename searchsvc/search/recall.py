@@ -30,24 +30,26 @@ def measure_recall(snapshot: Snapshot, catalogue: Catalogue, space: EmbeddingSpa
     """
     with catalogue.reading():
         articles, _ = catalogue.changes.between(0, snapshot.generation)
-        picked = articles[:: -(-len(articles) // SAMPLE) or 1]
-        asked = catalogue.vectors.of_articles(picked, space.row)
-        if not len(asked.rows):
+        sampled = articles[:: -(-len(articles) // SAMPLE) or 1]
+        sample = catalogue.vectors.of_articles(sampled, space.row)
+        if not len(sample.rows):
             return None, 0
-        vectors = asked.vectors[np.searchsorted(asked.articles, np.unique(asked.articles))].astype(np.float32)
-        given = [snapshot.dense(vector, NEAREST, Filter()).rows for vector in vectors]
-        best = np.full((len(vectors), NEAREST), -np.inf, np.float32)
-        cosines = [np.empty(0, np.float32) for _ in given]
+        vectors = sample.vectors[np.searchsorted(sample.articles, np.unique(sample.articles))].astype(np.float32)
+        approximate = [snapshot.dense(vector, NEAREST, Filter()).rows for vector in vectors]
+        nearest = np.full((len(vectors), NEAREST), -np.inf, np.float32)
+        cosines = [np.empty(0, np.float32) for _ in approximate]
         count = 0
         for start in range(0, len(articles), AT_ONCE):
-            some = catalogue.vectors.of_articles(articles[start : start + AT_ONCE], space.row)
-            if not len(some.rows):
+            batch = catalogue.vectors.of_articles(articles[start : start + AT_ONCE], space.row)
+            if not len(batch.rows):
                 continue
-            near = vectors @ some.vectors.astype(np.float32).T
-            best = -np.sort(-np.concatenate([best, near], axis=1), axis=1)[:, :NEAREST]
-            cosines = [np.append(one, row[np.isin(some.rows, rows)])
-                       for one, row, rows in zip(cosines, near, given, strict=True)]  # fmt: skip
-            count += len(some.rows)
-    due = min(NEAREST, count)
-    found = [np.count_nonzero(one >= nearest[due - 1] - 1e-3) for one, nearest in zip(cosines, best, strict=True)]
-    return float(np.mean(found) / due), len(vectors)
+            similarities = vectors @ batch.vectors.astype(np.float32).T
+            nearest = -np.sort(-np.concatenate([nearest, similarities], axis=1), axis=1)[:, :NEAREST]
+            cosines = [np.append(found, row[np.isin(batch.rows, rows)])
+                       for found, row, rows in zip(cosines, similarities, approximate, strict=True)]  # fmt: skip
+            count += len(batch.rows)
+    expected = min(NEAREST, count)
+    hits = [
+        np.count_nonzero(found >= exact[expected - 1] - 1e-3) for found, exact in zip(cosines, nearest, strict=True)
+    ]
+    return float(np.mean(hits) / expected), len(vectors)

@@ -16,10 +16,10 @@ from searchsvc.catalogue import Catalogue, EmbeddingSpace
 from searchsvc.engines import Snapshot
 from searchsvc.errors import DamagedIndex
 from searchsvc.query.filter import Filter
-from searchsvc.search.pipeline import Hit, prefer_originals
+from searchsvc.search.pipeline import prefer_originals
 from searchsvc.search.ranking import Ranked, group
-from searchsvc.text.article import Article
-from searchsvc.text.passages import Span
+from searchsvc.search.results import Hit
+from searchsvc.text.article import Article, Span
 
 CANDIDATES = 300  # for each passage of the article
 MOST_PASSAGES = 16  # of a longer article, so many are looked at, evenly spread
@@ -27,7 +27,7 @@ SPARE = 3  # more articles than asked for, in case one is deleted meanwhile
 
 
 def similar(
-    entry: Article, limit: int, snapshot: Snapshot, catalogue: Catalogue, space: EmbeddingSpace, allowed: Filter
+    article: Article, limit: int, snapshot: Snapshot, catalogue: Catalogue, space: EmbeddingSpace, filters: Filter
 ) -> tuple[Hit, ...]:
     """Return the articles most like this one, each with the passage that is, most alike first; no copies of it.
 
@@ -37,47 +37,54 @@ def similar(
     with catalogue.reading():
         if catalogue.changes.identity(snapshot.generation) != snapshot.stamp:
             raise DamagedIndex("the index is being replaced")
-        own = catalogue.near_duplicates.cluster_of(entry.row)
-        near = [*_nearest(catalogue.vectors.of_articles([entry.row], space.row).vectors, snapshot, allowed)]
-        best = prefer_originals(near, {one.article for one in near}, catalogue)
-        others = (one for one in best if catalogue.near_duplicates.cluster_of(one.article) != own)
+        own_cluster = catalogue.near_duplicates.cluster_of(article.row)
+        nearest = [*_nearest(catalogue.vectors.of_articles([article.row], space.row).vectors, snapshot, filters)]
+        preferred = prefer_originals(nearest, {candidate.article for candidate in nearest}, catalogue)
+        others = (
+            candidate
+            for candidate in preferred
+            if catalogue.near_duplicates.cluster_of(candidate.article) != own_cluster
+        )
         ranked = group(others, limit + SPARE, 1, catalogue.near_duplicates.cluster_of)
-        passages = catalogue.passages.by_row(one.row for one in ranked)
-        entries = catalogue.articles.by_row(one.article for one in ranked)
-        sentences = catalogue.vectors.of_sentences(one.row for one in ranked)
+        passages = catalogue.passages.by_row(candidate.row for candidate in ranked)
+        articles = catalogue.articles.by_row(candidate.article for candidate in ranked)
+        sentences = catalogue.vectors.of_sentences(candidate.row for candidate in ranked)
     hits: list[Hit] = []
-    for one in ranked:
-        if one.row in passages and one.article in entries and one.row in sentences and len(hits) < limit:
-            passage = passages[one.row].passage
-            marked = _central(passage.sentences, sentences[one.row])
+    for candidate in ranked:
+        if (
+            candidate.row in passages
+            and candidate.article in articles
+            and candidate.row in sentences
+            and len(hits) < limit
+        ):
+            passage = passages[candidate.row].passage
+            answer = _central(passage.sentences, sentences[candidate.row])
             hits.append(
                 Hit(
                     rank=len(hits) + 1,
-                    score=one.score,
-                    article=entries[one.article],
-                    start=passage.start,
-                    end=passage.end,
-                    answer=marked,
-                    highlights=(),
-                    why=one,
+                    score=candidate.score,
+                    article=articles[candidate.article],
+                    passage=articles[candidate.article].excerpt(passage.start, passage.end),
+                    answer=articles[candidate.article].excerpt(*answer),
                     sentences=passage.sentences,
+                    why=candidate.explanation,
                 )
             )
     return tuple(hits)
 
 
-def _nearest(vectors: NDArray[np.float16], snapshot: Snapshot, allowed: Filter) -> Iterator[Ranked]:
+def _nearest(vectors: NDArray[np.float16], snapshot: Snapshot, filters: Filter) -> Iterator[Ranked]:
     """Yield the passages nearest to any of these vectors, (n, dimension), by falling cosine."""
     if len(vectors) > MOST_PASSAGES:
         vectors = vectors[np.linspace(0, len(vectors) - 1, MOST_PASSAGES).round().astype(int)]
     best: dict[tuple[int, int], float] = {}
     for vector in vectors.astype(np.float32):
-        found = snapshot.dense(vector, CANDIDATES, allowed)
+        candidates = snapshot.dense(vector, CANDIDATES, filters)
         for row, article, cosine in zip(
-            found.rows.tolist(), found.articles.tolist(), found.scores.tolist(), strict=True
+            candidates.rows.tolist(), candidates.articles.tolist(), candidates.scores.tolist(), strict=True
         ):
             best[row, article] = max(cosine, best.get((row, article), -1.0))
-    for rank, (row, article) in enumerate(sorted(best, key=lambda one: (-best[one], one)), 1):
+    for rank, (row, article) in enumerate(sorted(best, key=lambda pair: (-best[pair], pair)), 1):
         cosine = best[row, article]
         yield Ranked(row, article, cosine, rank, cosine, cosine, 0, 0.0, 0.0)
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
-from searchsvc.search.pipeline import Hit, Results
+from searchsvc.search.results import Hit, Results
 
 ABOUT = 0.6  # of the best hit's score, from which on a hit is about the question
 
@@ -40,7 +40,7 @@ def timeline_of(results: Results, limit: int) -> Timeline:
         if hit.article.published is not None and len(days) < limit:
             days.setdefault(hit.article.published.astimezone(UTC).date(), hit)
     return Timeline(
-        question=results.question.typed,
+        question=results.query.text,
         as_of=results.as_of,
         confidence=results.confidence,
         convincing=not results.is_doubtful,

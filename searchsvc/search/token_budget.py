@@ -15,26 +15,26 @@ class BudgetItem:
     sentences: tuple[str, ...]
 
 
-def within_budget(offers: Sequence[BudgetItem], most: int) -> list[int]:
+def within_budget(items: Sequence[BudgetItem], max_tokens: int) -> list[int]:
     """Return which of the offers, best first, to show in `most` tokens together: their places, in order.
 
     Greedy: one that does not fit is left out, and smaller ones after it may still fit. So is one of which more than
     half, by characters, was said word for word in those before it, as in copies of a story that were cut otherwise.
     """
-    kept: list[int] = []
-    told: set[tuple[str, ...]] = set()
-    left = most
-    for place, offer in enumerate(offers):
-        if offer.tokens <= left and not _is_repeat(offer.sentences, told):
-            kept.append(place)
-            left -= offer.tokens
-            told.update(map(_words, offer.sentences))
-    return kept
+    places: list[int] = []
+    shown: set[tuple[str, ...]] = set()
+    left = max_tokens
+    for place, item in enumerate(items):
+        if item.tokens <= left and not _is_repeat(item.sentences, shown):
+            places.append(place)
+            left -= item.tokens
+            shown.update(map(_words, item.sentences))
+    return places
 
 
-def _is_repeat(sentences: Iterable[str], told: set[tuple[str, ...]]) -> bool:
-    sizes = [(len(sentence), _words(sentence) in told) for sentence in sentences]
-    return sum(size for size, known in sizes if not known) < NEW * sum(size for size, _ in sizes)
+def _is_repeat(sentences: Iterable[str], shown: set[tuple[str, ...]]) -> bool:
+    sizes = [(len(sentence), _words(sentence) in shown) for sentence in sentences]
+    return sum(size for size, is_known in sizes if not is_known) < NEW * sum(size for size, _ in sizes)
 
 
 def _words(text: str) -> tuple[str, ...]:

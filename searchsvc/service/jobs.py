@@ -155,11 +155,11 @@ class Jobs:
         return self._ended.setdefault(job.id, ended)
 
     def _is_left(self, job: Job) -> bool:
-        return job.ended is None and not self._library.presence.is_running(job.owner)
+        return job.ended is None and not self._library.process.is_running(job.owner)
 
     def _name(self) -> str:
         try:
-            return self._library.presence.name()
+            return self._library.process.name()
         except OSError as fault:
             said = f"the index in {self._library.folder} cannot be written: {fault.strerror or fault}"
             raise Unwritable(said, "make room, or see who owns the folder") from fault

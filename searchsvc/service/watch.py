@@ -1,10 +1,10 @@
-"""Watching: what changes under folders, told when it has settled.
+"""Watches folders and files, and names the paths that have changed once they have settled.
 
-    operating system ── watches ──► heard ── looked at ──► waiting ── the same for a while ──► told
+    operating system ── watchfiles ──► events ── stat ──► pending ── unchanged for a while ──► changes
 
-An event says only where to look: whether a path has settled is seen at the path itself. And events can be lost (the
-system's queue overflows, a disk is unmounted, a shared folder changes on another machine), so everything is looked at
-again now and then, each time with new watches.
+An event only says where to look; whether a path has settled is read from the path itself. Events can be lost (the
+system's queue overflows, a disk is unmounted, a shared folder changes on another machine), so a full scan with new
+watches is asked for at regular intervals.
 """
 
 import logging
@@ -13,29 +13,26 @@ import os
 import stat
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from searchsvc.readers import READERS, suffix_of, walk
 
-if TYPE_CHECKING:
-    from watchfiles._rust_notify import RustNotify
-
-MOST = 10_000  # paths kept in mind; where more change at once, everything is looked at again
-STEP = 40  # milliseconds after which watchfiles sees whether there are events, and as many until it sees no more come
-BURST = 500  # milliseconds after which it hands them over though more come
-HEED = 0.1  # seconds until a stop is noticed
+MAX_PATHS = 10_000  # paths pending at a time; beyond them a full scan is asked for
+STEP_MS = 40  # how often watchfiles looks for events, and how long it waits for more of a burst
+BURST_MS = 500  # after which it hands over a burst that has not ended
+STOP_SECONDS = 0.1  # how long a stop may go unnoticed
+BACKOFF = 4  # factor between the pauses after watching has failed again and again
 
 _log = logging.getLogger("searchsvc")
 
 
 @dataclass(frozen=True, slots=True)
-class _Sight:
-    """What is at a path; one of these changes with whatever changes a file."""
+class _Stat:
+    """What is at a path; at least one field changes with any change of a file."""
 
     kind: int
     inode: int
@@ -43,154 +40,186 @@ class _Sight:
     modified_ns: int
 
 
-_Waiting = dict[Path, tuple[_Sight | None, float]]  # what was seen at a path (None: nothing), and since when
+_Pending = dict[Path, tuple[_Stat | None, float]]  # what was last seen at a path (None: nothing), and since when
 
 
 class Watcher:
-    """Watches folders, with all that is in them, and single files."""
+    """Watches folders, with everything in them, and single files."""
 
     def __init__(self, roots: Sequence[Path], *, settle: float = 0.25, rescan: float = 60.0) -> None:
-        """Name what to watch; what does not exist is waited for.
+        """Name what to watch; a root that does not exist yet is waited for.
 
-        `settle`: seconds that a path must stay the same to be told; `rescan`: seconds until everything is to be
-        looked at again.
+        `settle`: seconds that a path must stay the same before it is reported; `rescan`: seconds between full scans.
         """
         self._roots = tuple(roots)
         self._settle = settle
         self._rescan = rescan
-        self._complained = False
-        self.fault: str | None = None  # why changes are not told of now, but only looked for
+        self._pause = settle
+        self._warned = False
+        self.fault: str | None = None  # why changes are only found by full scans at the moment
 
     def changes(self, stop: threading.Event) -> Generator[frozenset[Path] | None, None, None]:
-        """Yield the paths under the roots that have changed and settled; None: look at everything again.
+        """Yield the paths under the roots that have changed and settled; None asks for a full scan.
 
         None comes first, when the watches are in place, then every `rescan` seconds, and whenever a root has vanished
-        or come back, or more has changed than can be named. A path is absolute, with the links in its root resolved;
-        it is of a file that has a reader, of a folder that is new (its files are named as well), or of what is gone.
+        or come back, too much has changed to be named, or watching has failed and can begin anew. A path is absolute,
+        with the links in its root resolved; it is a file that has a reader, a new folder (its files are named too), or
+        something that is gone.
 
-        Ends soon after `stop` is set. Raises nothing about the roots: that one cannot be watched is logged, once, and
-        it is looked at every `rescan` seconds.
+        Ends soon after `stop` is set. Raises nothing about the roots: where one cannot be watched, that is logged
+        once, and full scans go on.
         """
-        waiting: _Waiting = {}
+        pending: _Pending = {}
         while not stop.is_set():
-            self.fault = None
-            with closing(_Watches(self._roots, self._complain)) as watches:
+            with closing(_Watches(self._roots)) as watches:
                 watches.open()
+                if watches.fault:
+                    self._report(watches.fault)
+                elif self._pause <= self._rescan:
+                    self.fault = None
                 yield None
-                yield from self._settled(watches, waiting, stop)
+                yield from self._settled(watches, pending, stop)
 
     def _settled(
-        self, watches: "_Watches", waiting: _Waiting, stop: threading.Event
+        self, watches: "_Watches", pending: _Pending, stop: threading.Event
     ) -> Generator[frozenset[Path], None, None]:
-        """Yield what settles, until everything is to be looked at again."""
+        """Yield what settles, until a full scan is due."""
         rescan = time.monotonic() + self._rescan
+        failed = watches.fault is not None
         while not stop.is_set() and (now := time.monotonic()) < rescan:
-            due = min((since for _, since in waiting.values()), default=math.inf) + self._settle
-            heard = watches.take(min(due, rescan, now + HEED) - now)
-            if watches.outdated(heard) or not _note(heard, waiting):
-                stop.wait(self._settle)  # whatever is going on may be over by then
+            if watches.fault and not failed:
+                failed = True
+                rescan = min(rescan, now + self._next_pause(watches.fault))
+            due = min((since for _, since in pending.values()), default=math.inf) + self._settle
+            changed = watches.take(min(due, rescan, now + STOP_SECONDS) - now)
+            if watches.outdated(changed) or not _note(changed, pending):
+                stop.wait(self._settle)  # more of the same may come: one scan for all of it
                 return
-            if told := self._told(waiting):
-                yield told
+            if settled := self._take_settled(pending):
+                yield settled
+        if not failed:
+            self._pause, self.fault = self._settle, None
 
-    def _told(self, waiting: _Waiting) -> frozenset[Path]:
-        """Return the paths that have settled; they wait no longer."""
+    def _take_settled(self, pending: _Pending) -> frozenset[Path]:
+        """Remove and return the paths that have settled."""
         now = time.monotonic()
         settled = set()
-        for path in [path for path, (_, since) in waiting.items() if now - since >= self._settle]:
-            before, _ = waiting[path]
-            sight = _look(path)
-            waiting[path] = sight, now
-            if sight == before:
+        for path in [path for path, (_, since) in pending.items() if now - since >= self._settle]:
+            before, _ = pending[path]
+            current = _stat(path)
+            pending[path] = current, now
+            if current == before:
                 settled.add(path)
-        if settled:  # a folder is told after what is in it: whoever hears of it looks at all of that
-            settled -= {folder for path in waiting.keys() - settled for folder in path.parents}
+        if settled:  # a folder comes after what is in it: its reader scans all of that
+            settled -= {folder for path in pending.keys() - settled for folder in path.parents}
         for path in settled:
-            del waiting[path]
+            del pending[path]
         return frozenset(settled)
 
-    def _complain(self, fault: str) -> None:
+    def _next_pause(self, fault: str) -> float:
+        """Return the seconds until watching that has failed begins anew: more each time, up to the next full scan.
+
+        One event that cannot be decoded, of a file whose name is not UTF-8, ends watchfiles' watch, and reading such
+        a file makes another: new watches often work. Where such a folder lies under a root, none ever do.
+        """
+        pause = min(self._pause, self._rescan)
+        self._pause *= BACKOFF
+        if pause == self._rescan:
+            self._report(fault)
+        return pause
+
+    def _report(self, fault: str) -> None:
         self.fault = fault
-        if not self._complained:
-            self._complained = True
+        if not self._warned:
+            self._warned = True
             _log.warning("cannot watch for changes, so they are looked for every %g seconds: %s", self._rescan, fault)
 
 
 class _Watches:
-    """The operating system's watches on some roots, and the paths heard of that were not taken yet."""
+    """The operating system's watches on some roots, and the changed paths that were not taken yet."""
 
-    def __init__(self, roots: Iterable[Path], complain: Callable[[str], None]) -> None:
+    def __init__(self, roots: Iterable[Path]) -> None:
         self._roots = frozenset(Path(os.path.realpath(root)) for root in roots)
         self._folders = frozenset(filter(_is_folder, self._roots))
-        # A file is replaced by another when it is saved, and what does not exist has no watch: their folders tell.
+        # Saving often replaces a file by another, and what does not exist cannot be watched: their folders are.
         self._parents = frozenset(root.parent for root in self._roots - self._folders if _is_folder(root.parent))
-        self._complain = complain
-        self._heard: set[Path] = set()
-        self._news = threading.Condition()
+        self._changed: set[Path] = set()
+        self._arrival = threading.Condition()
         self._closing = threading.Event()
         self._threads: list[threading.Thread] = []
+        self.fault: str | None = None  # why some of them are not in place
 
     def open(self) -> None:
-        """Set the watches; from here on, whatever changes is heard."""
-        from watchfiles._rust_notify import RustNotify, WatchfilesRustInternalError
-
-        for places, recursive in ((self._folders, True), (self._parents, False)):
-            if not places:
-                continue
-            try:
-                notify = RustNotify([str(place) for place in places], False, False, 1_000, recursive, False)
-            except FileNotFoundError:
-                self._hear(places)  # a folder vanished just now, so that these watches are outdated
-            except (OSError, UnicodeError, WatchfilesRustInternalError) as fault:
-                self._complain(str(fault))
-            else:
-                thread = threading.Thread(target=self._listen, args=(notify,), name="searchsvc watching", daemon=True)
+        """Set the watches; returns when each is in place or has failed."""
+        for folders, recursive in ((self._folders, True), (self._parents, False)):
+            if folders:
+                ready = threading.Event()
+                thread = threading.Thread(
+                    target=self._listen, args=(folders, recursive, ready), name="searchsvc watching", daemon=True
+                )
                 self._threads.append(thread)
                 thread.start()
+                ready.wait()
 
     def close(self) -> None:
-        """Take the watches away, and wait for the threads."""
+        """Remove the watches, and wait for their threads."""
         self._closing.set()
         for thread in self._threads:
             thread.join()
 
     def take(self, seconds: float) -> set[Path]:
-        """Return what was heard since the last time, at once if there is something, else after these seconds."""
-        with self._news:
-            self._news.wait_for(lambda: self._heard, max(0, seconds))
-            taken, self._heard = self._heard, set()
-        return taken
+        """Return and forget the paths that have changed, at once where there are any, else after these seconds."""
+        with self._arrival:
+            self._arrival.wait_for(lambda: self._changed, max(0, seconds))
+            changed, self._changed = self._changed, set()
+        return changed
 
-    def outdated(self, heard: set[Path]) -> bool:
-        """Say whether the watches no longer fit what is there, or not all was heard."""
-        changed = (path for path in heard & self._roots if _is_folder(path))
-        return len(heard) > MOST or not heard.isdisjoint(self._folders | self._parents) or any(changed)
+    def outdated(self, changed: set[Path]) -> bool:
+        """Return whether the watches no longer fit what is there, or events were dropped."""
+        roots = (path for path in changed & self._roots if _is_folder(path))
+        return len(changed) > MAX_PATHS or not changed.isdisjoint(self._folders | self._parents) or any(roots)
 
-    def _listen(self, notify: "RustNotify") -> None:
-        from watchfiles import Change
-        from watchfiles._rust_notify import WatchfilesRustInternalError
+    def _listen(self, folders: frozenset[Path], recursive: bool, ready: threading.Event) -> None:
+        """Collect the events of some folders; `ready` is set at the first time-out, after the watches were placed."""
+        from watchfiles import Change, watch
 
         try:
-            with notify:
-                # Without a time limit: at its end, watchfiles would forget what came just then.
-                while not isinstance(events := notify.watch(BURST, STEP, 0, self._closing), str):
-                    changed = ((kind, Path(name)) for kind, name in events)
-                    # A folder is modified when it gets another owner or date, which says nothing of what it holds.
-                    self._hear({path for kind, path in changed if kind != Change.modified or not _is_folder(path)})
-        except WatchfilesRustInternalError as fault:
-            self._complain(str(fault))
-        except Exception as fault:  # noqa: BLE001  what is not told is looked for
-            self._complain(f"an unexpected {type(fault).__name__}")
-            _log.exception("listening to changes has failed")
+            for events in watch(
+                *folders,
+                watch_filter=None,
+                debounce=BURST_MS,
+                step=STEP_MS,
+                stop_event=self._closing,
+                rust_timeout=1,
+                yield_on_timeout=True,
+                debug=False,
+                raise_interrupt=False,
+                force_polling=False,
+                recursive=recursive,
+                ignore_permission_denied=False,
+            ):
+                ready.set()
+                changed = ((kind, Path(name)) for kind, name in events)
+                # A folder is modified when its owner or date changes, which says nothing about its contents.
+                self._add({path for kind, path in changed if kind != Change.modified or not _is_folder(path)})
+        except FileNotFoundError:  # one has vanished just now
+            self._add(folders)
+        except (OSError, UnicodeError, RuntimeError) as fault:  # watchfiles' own failures are RuntimeErrors
+            self.fault = str(fault)
+        except Exception as fault:  # noqa: BLE001  full scans find what is not reported
+            self.fault = f"an unexpected {type(fault).__name__}"
+            _log.exception("watching for changes has failed")
+        finally:
+            ready.set()
 
-    def _hear(self, paths: Iterable[Path]) -> None:
-        with self._news:
-            if len(self._heard) <= MOST:
-                self._heard.update(filter(self._concerns, paths))
-                self._news.notify()
+    def _add(self, paths: Iterable[Path]) -> None:
+        with self._arrival:
+            if len(self._changed) <= MAX_PATHS:
+                self._changed.update(filter(self._concerns, paths))
+                self._arrival.notify()
 
     def _concerns(self, path: Path) -> bool:
-        """Say whether a path is watched itself, or is under a root without a hidden name in between."""
+        """Return whether a path is watched itself, or is under a root without a hidden name in between."""
         if path in self._parents:
             return True
         while path not in self._roots:
@@ -200,36 +229,36 @@ class _Watches:
         return True
 
 
-def _note(heard: set[Path], waiting: _Waiting) -> bool:
-    """Let what was heard of wait to be told, from now on if it has changed; if that is too much, say so: False."""
+def _note(changed: set[Path], pending: _Pending) -> bool:
+    """Add changed paths to those pending, or start their time anew; False where they are too many."""
     now = time.monotonic()
-    for path, sight in chain.from_iterable(map(_seen, heard)):
-        if path not in waiting or waiting[path][0] != sight:
-            waiting[path] = sight, now
-        if len(waiting) > MOST:
-            waiting.clear()
+    for path, current in chain.from_iterable(map(_expand, changed)):
+        if path not in pending or pending[path][0] != current:
+            pending[path] = current, now
+        if len(pending) > MAX_PATHS:
+            pending.clear()
             return False
     return True
 
 
-def _seen(path: Path) -> Iterator[tuple[Path, _Sight | None]]:
-    """Yield a path that can matter, with what is there; of a folder, first the files that it came with."""
-    sight = _look(path)
-    if sight is not None and stat.S_ISDIR(sight.kind):
-        yield from ((found, _look(found)) for found in walk(path) if isinstance(found, Path))
-    elif sight is not None and not (stat.S_ISREG(sight.kind) and suffix_of(path) in READERS):
+def _expand(path: Path) -> Iterator[tuple[Path, _Stat | None]]:
+    """Yield a path that can matter, with what is there; for a folder, first the files in it."""
+    current = _stat(path)
+    if current is not None and stat.S_ISDIR(current.kind):
+        yield from ((file, _stat(file)) for file in walk(path) if isinstance(file, Path))
+    elif current is not None and not (stat.S_ISREG(current.kind) and suffix_of(path) in READERS):
         return
-    yield path, sight
+    yield path, current
 
 
-def _look(path: Path) -> _Sight | None:
+def _stat(path: Path) -> _Stat | None:
     try:
-        found = path.stat()
+        result = path.stat()
     except OSError:
         return None
-    return _Sight(stat.S_IFMT(found.st_mode), found.st_ino, found.st_size, found.st_mtime_ns)
+    return _Stat(stat.S_IFMT(result.st_mode), result.st_ino, result.st_size, result.st_mtime_ns)
 
 
 def _is_folder(path: Path) -> bool:
-    sight = _look(path)
-    return sight is not None and stat.S_ISDIR(sight.kind)
+    current = _stat(path)
+    return current is not None and stat.S_ISDIR(current.kind)

@@ -1,6 +1,7 @@
-"""A word: what two texts must share to match, after case, accents and English endings are taken off.
+"""Analysis: the terms of a text, by which texts match: without case, accents and English endings.
 
-tantivy's analyzer does the work, for the index and for questions alike, so that both see the same words.
+tantivy's analyzer does the work, for the index and for queries alike, so that both have the same terms. A surface token
+is a word as it is spelt, without case and accents alone.
 """
 
 import re
@@ -16,9 +17,9 @@ if TYPE_CHECKING:
 WORD = re.compile(r"\w+")
 # To put accents in order takes time that grows with the square of how many stand in a row; no letter has so many.
 ACCENTS = re.compile(r"([^\w\s\x00-\x7f]{64})")
-LONGEST = 40  # letters; longer ones are no words
+MAX_LETTERS = 40  # of a term; longer ones are no words
 
-# Words that say how a question is asked, not what about.
+# Words that say how a query is put, not what it is about.
 STOPWORDS = frozenset(
     (
         "a about after again all also am an and any are as at be because been before being between both but by "
@@ -33,12 +34,12 @@ STOPWORDS = frozenset(
 
 @cache
 def analyzer() -> "TextAnalyzer":
-    """Return the analyzer that makes words of a text."""
+    """Return the analyzer that makes terms of a text."""
     from tantivy import Filter, TextAnalyzerBuilder, Tokenizer
 
     return (
         TextAnalyzerBuilder(Tokenizer.simple())
-        .filter(Filter.remove_long(LONGEST))
+        .filter(Filter.remove_long(MAX_LETTERS))
         .filter(Filter.lowercase())
         .filter(Filter.ascii_fold())
         .filter(Filter.stemmer("english"))
@@ -48,51 +49,48 @@ def analyzer() -> "TextAnalyzer":
 
 @cache
 def surface_analyzer() -> "TextAnalyzer":
-    """Return the analyzer that makes words as they are spelt: without case and accents alone, of any length."""
+    """Return the analyzer that makes surface tokens of a text, of any length."""
     from tantivy import Filter, TextAnalyzerBuilder, Tokenizer
 
     return TextAnalyzerBuilder(Tokenizer.simple()).filter(Filter.lowercase()).filter(Filter.ascii_fold()).build()
 
 
 def composed(text: str) -> str:
-    """Return a text whose accents are parts of their letters, where analyzers would take them for the ends of words."""
+    """Return a text with composed accents; analyzers take decomposed ones for the ends of words."""
     return "".join(unicodedata.normalize("NFC", part) for part in ACCENTS.split(text))
 
 
 def surface_tokens(text: str) -> list[str]:
-    """Return all words of a text in order, as they are spelt; what is between them does not count."""
+    """Return all surface tokens of a text, in order."""
     return list(surface_analyzer().analyze(composed(text)))
 
 
 @lru_cache(maxsize=100_000)
 def stems(token: str) -> tuple[str, ...]:
-    """Return the words of one token; mostly one, none when it is too long."""
+    """Return the terms of one word; mostly one, none when it is too long."""
     return tuple(analyzer().analyze(token))
 
 
-def locate_terms(text: str, wanted: Container[str]) -> list[tuple[str, int, int]]:
-    """Return where the wanted words stand in a text: each with its (start, end), in code points."""
-    meant = {token: stem for token in {*WORD.findall(text)} for stem in stems(token) if stem in wanted}
-    if not meant:
+def locate_terms(text: str, terms: Container[str]) -> list[tuple[str, int, int]]:
+    """Return where terms stand in a text: each with its (start, end), in code points."""
+    by_word = {word: stem for word in {*WORD.findall(text)} for stem in stems(word) if stem in terms}
+    if not by_word:
         return []
-    return [
-        (meant[token.group()], token.start(), token.end()) for token in WORD.finditer(text) if token.group() in meant
-    ]
+    return [(by_word[word[0]], word.start(), word.end()) for word in WORD.finditer(text) if word[0] in by_word]
 
 
 def content_terms(text: str) -> list[str]:
-    """Return the different words of a question that say what it is about; all of them where none does."""
-    tokens = [token.group() for token in WORD.finditer(text)]
-    kept = [token for token in tokens if token.lower() not in STOPWORDS] or tokens
-    return list(dict.fromkeys(stem for token in kept for stem in stems(token)))
+    """Return the different terms of a query without stop words; all of them where it has no others."""
+    words = WORD.findall(text)
+    content = [word for word in words if word.lower() not in STOPWORDS] or words
+    return list(dict.fromkeys(stem for word in content for stem in stems(word)))
 
 
 def term_pairs(text: str) -> list[tuple[str, str]]:
-    """Return the different pairs of telling words that stand side by side in a question, such as names."""
-    tokens = [token.group() for token in WORD.finditer(text)]
+    """Return the different pairs of terms, without stop words, that stand side by side in a query, such as names."""
     pairs = [
         (first[-1], second[0])
-        for one, other in pairwise(tokens)
-        if not {one.lower(), other.lower()} & STOPWORDS and (first := stems(one)) and (second := stems(other))
+        for word, following in pairwise(WORD.findall(text))
+        if not {word.lower(), following.lower()} & STOPWORDS and (first := stems(word)) and (second := stems(following))
     ]
     return [pair for pair in dict.fromkeys(pairs) if pair[0] != pair[1]]

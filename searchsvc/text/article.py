@@ -1,4 +1,4 @@
-"""An article: what a reader found, before anything was cleaned or cut.
+"""An article: as a reader returns it, and as the catalogue holds it.
 
 `key` is the identity that the source gave; `id` is ours, derived from the key, and of what a feed brings from the
 feed's origin too, so that it is the same after every reindexing and on every machine, and nobody's but the origin's.
@@ -6,11 +6,14 @@ feed's origin too, so that it is the same after every reindexing and on every ma
 
 import hashlib
 from base64 import b32encode
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from urllib.parse import urlsplit
 
 from searchsvc.text.sources import credit, standing
+
+Span = tuple[int, int]
+"""Start and end of a part of a text, in code points."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +40,10 @@ class RawArticle:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something a reader met that a person should know: `where` (file, or file and line) and `reason`.
+    """Something wrong with an input: `where` (file, or file and line) and `reason`.
 
     `lost` says whether an article is missing because of it; a record that only lost its date is not lost. `count` is
-    more than 1 where it stands for so many that are not named (see `readers/tally.py`).
+    more than 1 where it stands for so many problems that are not listed (see `readers/problems.py`).
     """
 
     where: str
@@ -54,8 +57,8 @@ def article_id(key: str, origin: str | None = None) -> str:
 
     One key is as many articles as there are origins that use it: whoever repeats a key adds, and replaces nothing.
     """
-    named = key if origin is None else f"{origin}\0{key}"
-    return b32encode(hashlib.blake2b(named.encode(errors="surrogatepass"), digest_size=10).digest()).decode().lower()
+    name = key if origin is None else f"{origin}\0{key}"
+    return b32encode(hashlib.blake2b(name.encode(errors="surrogatepass"), digest_size=10).digest()).decode().lower()
 
 
 def storable(name: str) -> str:
@@ -99,7 +102,7 @@ class Article:
     id: str
     key: str
     title: str
-    text: str
+    text: str = field(repr=False)
     url: str | None
     source: str | None
     author: str | None
@@ -110,9 +113,13 @@ class Article:
     since: datetime | None = None
     origin: str | None = None
 
+    def excerpt(self, start: int, end: int) -> "Excerpt":
+        """Return a part of the text."""
+        return Excerpt(self.id, start, end, self.text[start:end])
+
     @property
     def credit(self) -> str | None:
-        """Who published it, as people are told; see `sources.credit`."""
+        """Who published it, as shown to people; see `sources.credit`."""
         return credit(self.source, self.url, self.origin)
 
     @property
@@ -124,6 +131,21 @@ class Article:
     def revised(self) -> datetime | None:
         """When this text took the place of an earlier one; None for a first version."""
         return self.since if self.version > 1 else None
+
+
+@dataclass(frozen=True, slots=True)
+class Excerpt:
+    """A part of an article's text: `article.text[start:end] == text`."""
+
+    article_id: str
+    start: int
+    end: int
+    text: str = field(repr=False)
+
+    @property
+    def id(self) -> str:
+        """ARTICLE_ID:START-END."""
+        return f"{self.article_id}:{self.start}-{self.end}"
 
 
 @dataclass(frozen=True, slots=True)

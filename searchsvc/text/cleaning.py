@@ -1,4 +1,4 @@
-"""Cleaning: what in a source's text is not the article.
+"""Cleaning: the article's own text within what a source gives.
 
     raw text ── characters ── blocks ── without the repeated title ──► Cleaned(text, stretches)
 
@@ -30,10 +30,9 @@ SCORE = re.compile(r"\d\s*[-–:]\s*\d")
 GAP = re.compile(r"[\s.!?…:;|–—\-”’\"')\]]*")
 OPENING = re.compile(f"[{re.escape(QUOTES)}(\\[]*")
 
-LONGEST_LONE_LINE = 100  # characters
-LONGEST_TITLE = 300  # characters
-LONGEST_REPEATED = 4 * LONGEST_TITLE  # characters of a line that says the title again, with whatever stands around it
-DERIVED_TITLE = 100
+# In characters; a line that repeats the title may have more around it.
+MAX_LONE_LINE, MAX_TITLE, DERIVED_TITLE = 100, 300, 100
+MAX_REPEATED = 4 * MAX_TITLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +51,7 @@ def clean_line(text: str) -> str:
 def clean_title(title: str) -> str:
     """Return the title on one line, without invisible characters, of at most 300 characters."""
     line = clean_line(title)
-    return line if len(line) <= LONGEST_TITLE else line[: LONGEST_TITLE - 1].rsplit(" ", 1)[0] + "…"
+    return line if len(line) <= MAX_TITLE else line[: MAX_TITLE - 1].rsplit(" ", 1)[0] + "…"
 
 
 def title_from(text: str) -> str:
@@ -66,9 +65,9 @@ def title_from(text: str) -> str:
 
 
 def clean(title: str, text: str) -> Cleaned:
-    """Return what of `text` is the article titled `title`."""
-    everything = list(_blocks(text))
-    blocks = _without_title(title, everything) or everything  # a text that is its title alone is still the text
+    """Return the own text of the article titled `title`."""
+    all_blocks = list(_blocks(text))
+    blocks = _without_title(title, all_blocks) or all_blocks  # a text that is its title alone is still the text
     stretches: list[tuple[int, int]] = []
     open_at: int | None = None
     position = 0
@@ -86,24 +85,23 @@ def clean(title: str, text: str) -> Cleaned:
 
 def _blocks(text: str) -> Iterator[str]:
     text = SPACES.sub(" ", INVISIBLE.sub("", LINE_ENDS.sub("\n", text))).strip()
-    apart = BLANK_LINE.split(text) if BLANK_LINE.search(text) else text.split("\n")
-    for block in apart:
+    for block in BLANK_LINE.split(text) if BLANK_LINE.search(text) else text.split("\n"):
         lines = [line.strip(" ") for line in block.split("\n")]
-        if kept := "\n".join(line for line in lines if line.strip()):
-            yield kept
+        if block := "\n".join(line for line in lines if line.strip()):
+            yield block
 
 
 def _without_title(title: str, blocks: list[str]) -> list[str]:
-    """Drop a title that is said again at the top: as blocks or lines of its own, or glued to the first sentence.
+    """Drop a title that is repeated at the top: as blocks or lines of its own, or glued to the first sentence.
 
-    It may be said so any number of times; what was dropped is never copied or looked at again.
+    It may be repeated any number of times; what was dropped is never copied or read again.
     """
     letters = _letters(title)
     number = at = 0  # the article begins in this block, there
     while letters and number < len(blocks):
         block = blocks[number]
-        line_end = block.find("\n", at, at + LONGEST_REPEATED)
-        if line_end < 0 and len(block) - at <= LONGEST_REPEATED:
+        line_end = block.find("\n", at, at + MAX_REPEATED)
+        if line_end < 0 and len(block) - at <= MAX_REPEATED:
             line_end = len(block)
         if line_end >= 0 and _letters(block[at:line_end]) == letters:
             at = line_end + 1
@@ -143,8 +141,8 @@ def _after_glued_title(title: str, letters: str, block: str, at: int) -> int | N
     follows = block[opening : opening + 1]
     if not follows.isalnum() or follows.islower():
         return None
-    apart = gap.strip() or "\n" in gap
-    if gap and not apart and len(title.split()) < 6:
+    is_set_off = gap.strip() or "\n" in gap
+    if gap and not is_set_off and len(title.split()) < 6:
         return None
     return end + len(gap.rstrip(QUOTES))
 
@@ -161,7 +159,7 @@ def _is_headline(block: str) -> bool:
     words = block.split()
     numbers = NUMBER.findall(block)
     return (
-        len(block) <= LONGEST_LONE_LINE
+        len(block) <= MAX_LONE_LINE
         and len(words) <= 16
         and "\n" not in block
         and block.rstrip(QUOTES + ")]")[-1:] not in CLOSING

@@ -1,7 +1,7 @@
-"""A moment: when an article was published, or where a search shall begin or end. Always timezone-aware UTC.
+"""Dates: when an article was published, or the bound of a search. Always timezone-aware UTC.
 
-A date that is wrong is worse than a date that is missing, because searches are narrowed by it. So what a
-record says is believed only where it names one day and can be read in one way.
+A date that is wrong is worse than a date that is missing, because searches are filtered by it. So a record's date is
+taken only where it names one day and can be read in one way.
 """
 
 import calendar
@@ -31,18 +31,17 @@ _RFC_2822 = re.compile(
 )
 _NUMBERS = re.compile(r"(\d{1,4})([./-])(\d{1,2})\2(\d{1,4})(?!\d)(.*)", re.ASCII | re.DOTALL)
 _YEAR_MONTH = re.compile(r"(\d{4})(?:-(\d\d))?", re.ASCII)
-_LONGEST = 100
+_MAX_LENGTH = 100  # characters
 
 _parsing = Lock()
 
 
 def parse_published(value: object) -> datetime | None:
-    """Return the moment that a record names as its date; None where it names none.
+    """Return the moment of a record's date; None where it has none.
 
     Accepted: ISO 8601 (a date alone is the start of that day, without a zone it is UTC), RFC 2822, seconds or
-    milliseconds since 1970, and a full date in words of a common language. Raises `ValueError` where there is
-    something that cannot be believed: unreadable, day and month interchangeable, before 1600, or later than
-    two days from now.
+    milliseconds since 1970, and a full date in words of a common language. Raises `ValueError` for a date that is
+    unreadable, whose day and month could be either way round, before 1600, or later than two days from now.
     """
     if isinstance(value, str):
         value = value.strip()
@@ -61,20 +60,20 @@ def parse_published(value: object) -> datetime | None:
 
 
 def parse_bound(text: str, *, end: bool) -> datetime:
-    """Return the moment at which a search shall begin or, with `end`, stop.
+    """Return the moment at which a search begins or, with `end`, ends.
 
     A year, month or day without a time stands for its first microsecond, or with `end` for its last; UTC
     where no zone is named. Raises `BadInput` where `text` is none of these.
     """
-    said = text.strip()
+    stripped = text.strip()
     clock = time.max if end else time.min
     try:
-        if found := _YEAR_MONTH.fullmatch(said):
-            year, month = int(found[1]), int(found[2] or (12 if end else 1))
+        if match := _YEAR_MONTH.fullmatch(stripped):
+            year, month = int(match[1]), int(match[2] or (12 if end else 1))
             day = calendar.monthrange(year, month)[1] if end else 1
             return datetime.combine(date(year, month, day), clock, UTC)
-        moment = datetime.fromisoformat(said)
-        if not re.search(r"[T :]", said[8:], re.IGNORECASE):
+        moment = datetime.fromisoformat(stripped)
+        if not re.search(r"[T :]", stripped[8:], re.IGNORECASE):
             return datetime.combine(moment.date(), clock, UTC)
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError) as fault:
@@ -113,7 +112,7 @@ def _from_number(number: float) -> datetime:
 
 
 def _from_text(text: str) -> datetime:
-    if len(text) > _LONGEST:
+    if len(text) > _MAX_LENGTH:
         raise ValueError("too long for a date")
     if re.fullmatch(r"-?\d{5,}(\.\d+)?", text, re.ASCII):
         return _from_number(float(text) if "." in text else int(text))
@@ -130,10 +129,10 @@ def _from_text(text: str) -> datetime:
 
 def _year_first(text: str) -> str:
     """Return a date in figures with its year first; raises `ValueError` where it can be read in two ways."""
-    found = _NUMBERS.match(text)
-    if not found:
+    match = _NUMBERS.match(text)
+    if not match:
         return text
-    first, mark, second, third, rest = found.groups()
+    first, mark, second, third, rest = match.groups()
     if len(first) == 4 and len(third) <= 2:
         return f"{first}-{second:0>2}-{third:0>2}{rest}"
     if len(third) != 4 or len(first) > 2:
@@ -147,7 +146,7 @@ def _year_first(text: str) -> str:
 def _from_words(text: str) -> datetime:
     if not re.search(r"\d{4}", text):
         raise ValueError("not a full date with day, month and year")
-    with _parsing:  # dateparser keeps what it has learnt in shared dictionaries
+    with _parsing:  # dateparser writes to shared dictionaries
         moment: datetime | None = _word_parser().get_date_data(text).date_obj
     if moment is None:
         raise ValueError("not a full date with day, month and year")

@@ -10,20 +10,20 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from searchsvc.text.article import Span
 from searchsvc.text.cleaning import Cleaned
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-Span = tuple[int, int]
 
-LONGEST_TITLE_TOKENS = 64
-MOST_CHARACTERS = 30  # a token: to the tokenizer, a word that goes on and on is one unknown token
+MAX_TITLE_TOKENS = 64
+MAX_CHARACTERS = 30  # a token: to the tokenizer, a word that goes on and on is one unknown token
 # Sentences are looked for in so many characters at once, since the time grows with the square. What has none in as many
 # is no prose, and is cut into pieces of 150 characters, no more than a passage has tokens, out of 1,000 at once.
 LONGEST_PARAGRAPH, PIECE, PIECES = 10_000, 150, 1_000
-LONGEST_SENTENCE = 8  # passages that it fills; so is what fills more. News has none that fills three
-OVERHANG = 1.25  # how far past an even share a passage may go to end with its paragraph
+MAX_SENTENCE = 8  # passages that it fills; what fills more is no prose either. News has none that fills three
+MAX_OVERHANG = 1.25  # of an even share, that a passage may go to to end with its paragraph
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class _Sentence:
 class Splitter:
     """Cuts articles into passages of at most `budget` tokens of `tokenizer`, title not counted.
 
-    `longest` is the most tokens that the model reads at once: title, passage and special tokens together. Where
+    `longest` is the number of tokens that the model reads at once: title, passage and special tokens together. Where
     a long title leaves less room than `budget`, the passages get shorter, so that the model reads all of each.
     """
 
@@ -58,7 +58,7 @@ class Splitter:
     def heading(self, title: str) -> str:
         """Return the title, cut to the 64 tokens at most that travel with each passage."""
         offsets = self._tokenizer.encode(title, add_special_tokens=False).offsets
-        return title if len(offsets) <= LONGEST_TITLE_TOKENS else title[: offsets[LONGEST_TITLE_TOKENS - 1][1]]
+        return title if len(offsets) <= MAX_TITLE_TOKENS else title[: offsets[MAX_TITLE_TOKENS - 1][1]]
 
     def split(self, heading: str, cleaned: Cleaned, language: str | None) -> list[Passage]:
         """Return the passages of an article, in order."""
@@ -67,13 +67,13 @@ class Splitter:
         for start, end in cleaned.stretches:
             spans = list(_sentences(cleaned.text, start, end, language or "en"))
             counts = self._count([cleaned.text[a:b] for a, b, _ in spans])
-            if max(counts, default=0) > LONGEST_SENTENCE * budget:
-                spans = list(_without_endless(cleaned.text, zip(spans, counts, strict=True), LONGEST_SENTENCE * budget))
+            if max(counts, default=0) > MAX_SENTENCE * budget:
+                spans = list(_without_endless(cleaned.text, zip(spans, counts, strict=True), MAX_SENTENCE * budget))
                 counts = self._count([cleaned.text[a:b] for a, b, _ in spans])
             sentences: list[_Sentence] = []
             for (a, b, last), count in zip(spans, counts, strict=True):
-                if count <= budget and b - a <= MOST_CHARACTERS * budget:
-                    sentences.append(_Sentence(a, b, max(count, (b - a) // MOST_CHARACTERS), last))
+                if count <= budget and b - a <= MAX_CHARACTERS * budget:
+                    sentences.append(_Sentence(a, b, max(count, (b - a) // MAX_CHARACTERS), last))
                 else:
                     sentences.extend(self._pieces(cleaned.text, a, b, last, budget))
             passages.extend(_packed(sentences, budget))
@@ -87,15 +87,15 @@ class Splitter:
         from semantic_text_splitter import TextSplitter
 
         splitter = TextSplitter.from_huggingface_tokenizer(self._tokenizer, budget)
-        most = MOST_CHARACTERS * budget
+        limit = MAX_CHARACTERS * budget
         pieces = [
-            (cut, min(cut + most, start + a + len(piece)))
+            (cut, min(cut + limit, start + a + len(piece)))
             for a, piece in splitter.chunk_indices(text[start:end])
-            for cut in range(start + a, start + a + len(piece), most)
+            for cut in range(start + a, start + a + len(piece), limit)
         ]
         counts = self._count([text[a:b] for a, b in pieces])
         for (a, b), count in zip(pieces, counts, strict=True):
-            yield _Sentence(a, b, max(count, (b - a) // MOST_CHARACTERS), last and b == end)
+            yield _Sentence(a, b, max(count, (b - a) // MAX_CHARACTERS), last and b == end)
 
 
 def _sentences(text: str, start: int, end: int, language: str) -> Iterator[tuple[int, int, bool]]:
@@ -111,7 +111,7 @@ def _sentences(text: str, start: int, end: int, language: str) -> Iterator[tuple
 
 
 def _segmented(text: str, start: int, end: int, language: str) -> Iterator[Span]:
-    """Yield the sentences of a paragraph, which is looked at window by window where it is long."""
+    """Yield the sentences of a paragraph, which is segmented window by window where it is long."""
     from sentencex import segment
 
     while start < end:
@@ -128,11 +128,11 @@ def _segmented(text: str, start: int, end: int, language: str) -> Iterator[Span]
 
 
 def _without_endless(
-    text: str, sentences: Iterable[tuple[tuple[int, int, bool], int]], most: int
+    text: str, sentences: Iterable[tuple[tuple[int, int, bool], int]], limit: int
 ) -> Iterator[tuple[int, int, bool]]:
-    """Yield sentences, given with their tokens; in pieces where they have more than `most`."""
+    """Yield sentences, given with their tokens; in pieces where they have more than `limit`."""
     for (start, end, last), tokens in sentences:
-        for a, b in [(start, end)] if tokens <= most else _cut(text, start, end):
+        for a, b in [(start, end)] if tokens <= limit else _cut(text, start, end):
             yield a, b, last and b == end
 
 
@@ -156,33 +156,33 @@ def _placed(pieces: Iterable[str], position: int) -> Iterator[Span]:
         position += len(piece)
 
 
-def _window_end(text: str, start: int, end: int, longest: int) -> int:
+def _window_end(text: str, start: int, end: int, size: int) -> int:
     """Return where a window that begins at `start` ends: behind a space in its second half, if there is one."""
-    if end - start <= longest:
+    if end - start <= size:
         return end
-    space = max(text.rfind(mark, start + longest // 2, start + longest) for mark in " \n\t")
-    return space + 1 if space >= 0 else start + longest
+    space = max(text.rfind(mark, start + size // 2, start + size) for mark in " \n\t")
+    return space + 1 if space >= 0 else start + size
 
 
 def _packed(sentences: Sequence[_Sentence], budget: int) -> Iterator[Passage]:
     """Pack a stretch's sentences into even passages, ending at paragraphs where that costs little."""
     left = sum(sentence.tokens for sentence in sentences)
-    held: list[_Sentence] = []
+    group: list[_Sentence] = []
     tokens = 0
     target = 0.0
     for number, sentence in enumerate(sentences):
-        if not held:
+        if not group:
             target = left / max(1, math.ceil(left / budget))
-        held.append(sentence)
+        group.append(sentence)
         tokens += sentence.tokens
         following = sentences[number + 1].tokens if number + 1 < len(sentences) else 0
-        enough = target - following / 2 if sentence.ends_paragraph else OVERHANG * target
+        enough = target - following / 2 if sentence.ends_paragraph else MAX_OVERHANG * target
         if tokens >= enough or tokens + following > budget:
-            yield _passage(held)
+            yield _passage(group)
             left -= tokens
-            held, tokens = [], 0
-    if held:
-        yield _passage(held)
+            group, tokens = [], 0
+    if group:
+        yield _passage(group)
 
 
 def _passage(sentences: Sequence[_Sentence]) -> Passage:

@@ -1,19 +1,17 @@
-"""Quoting: what articles say, made harmless for terminals, chat models and Markdown.
+"""Sanitizing: the text of articles, made harmless for terminals, chat models and Markdown.
 
-    an article's text ── quoted ──► a field of an answer to a chat model
-                      ── line ────► one line on a terminal
-                      ── escaped ─► one line of Markdown          an article's URL ── link ──► a link, or none
+    an article's text ── sanitize ────────► a field of an answer to a chat model
+                      ── one_line ────────► one line on a terminal
+                      ── escape_markdown ─► one line of Markdown          an article's URL ── link ──► a link, or none
 
-Articles are other people's text. No character of it may be read without being seen, move a cursor, turn the reading
-direction around, or begin a tag.
+Articles are other people's text. No character of it may be invisible, move a cursor, turn the reading direction around,
+or begin a tag.
 """
 
 import re
 from urllib.parse import quote, urlsplit
 
-LONGEST_QUOTE = 10_000  # characters
-LONGEST_LINE = 300
-LONGEST_LINK = 2_000
+MAX_QUOTE, MAX_LINE, MAX_LINK = 10_000, 300, 2_000  # characters
 
 ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x9b[0-?]*[ -/]*[@-~]|\x1b[\]P^_X][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b.?")
 # Control characters, line separators and halves of characters; and whatever may be left out of what is shown, the
@@ -36,34 +34,34 @@ NUMBERED = re.compile(r"^(\d+)([.)])")
 
 
 def safe(text: str) -> str:
-    """Return a text of the same length in which what could do more than be read is a space or U+FFFD.
+    """Return a text of the same length in which invisible and control characters are spaces or U+FFFD.
 
     Line feeds stay, and so do joiners, marks and selectors where they are spelling.
     """
-    return UNSEEN.sub(_shown, text)
+    return UNSEEN.sub(_replacement, text)
 
 
-def sanitize(text: str, most: int = LONGEST_QUOTE) -> str:
-    """Return a text as a field of an answer to a chat model, of at most `most` characters; one that is cut ends in `…`.
+def sanitize(text: str, limit: int = MAX_QUOTE) -> str:
+    """Return a text as a field of an answer to a chat model, of at most `limit` characters.
 
-    It is `safe`, and holds no tag: the < that would begin one becomes ‹. Each character stands where it stood, so that
-    offsets into the text go on to hold.
+    One that is cut ends in `…`. It is `safe`, and holds no tag: the < that would begin one becomes ‹. Each character
+    stands where it stood, so that offsets into the text go on to hold.
     """
-    return TAG.sub("‹", safe(text if len(text) <= most else text[: most - 1] + "…"))
+    return TAG.sub("‹", safe(text if len(text) <= limit else text[: limit - 1] + "…"))
 
 
-def one_line(text: str, longest: int = LONGEST_LINE) -> str:
-    """Return a text on one line, safe and of at most `longest` characters."""
-    whole = safe(" ".join(ESCAPES.sub("", text[: 4 * longest]).split()))
-    return whole if len(whole) <= longest else whole[: longest - 1] + "…"
+def one_line(text: str, limit: int = MAX_LINE) -> str:
+    """Return a text on one line, safe and of at most `limit` characters."""
+    line = safe(" ".join(ESCAPES.sub("", text[: 4 * limit]).split()))
+    return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
-def escape_markdown(text: str, longest: int = LONGEST_LINE) -> str:
-    """Return a text as Markdown that shows it as `line` does, whatever it holds, also where a line begins.
+def escape_markdown(text: str, limit: int = MAX_LINE) -> str:
+    """Return a text as Markdown that shows it as `one_line` does, whatever it holds, also where a line begins.
 
     A backslash takes its meaning from any punctuation (CommonMark 0.31, 2.4).
     """
-    return NUMBERED.sub(r"\1\\\2", ACTIVE.sub(r"\\\1", one_line(text, longest)))
+    return NUMBERED.sub(r"\1\\\2", ACTIVE.sub(r"\\\1", one_line(text, limit)))
 
 
 def link(url: str | None) -> str | None:
@@ -74,19 +72,19 @@ def link(url: str | None) -> str | None:
     """
     try:
         parts = urlsplit((url or "").strip())
-        fit = parts.scheme in {"http", "https"} and HOST.fullmatch(parts.netloc) and parts.port != 0
+        fits = parts.scheme in {"http", "https"} and HOST.fullmatch(parts.netloc) and parts.port != 0
     except ValueError:
         return None
     rest = quote(
         parts.geturl().partition("://")[2].removeprefix(parts.netloc), safe=":/?#@!$&'*+,;=%-._~", errors="replace"
     )
     whole = f"{parts.scheme}://{quote(parts.netloc, safe='[]:-._~')}{rest}"
-    return whole if fit and len(whole) <= LONGEST_LINK else None
+    return whole if fits and len(whole) <= MAX_LINK else None
 
 
-def _shown(found: re.Match[str]) -> str:
-    row, text = found[0], found.string
-    around = text[max(0, found.start() - 1) : found.start()] + text[found.end() : found.end() + 1]
-    if SPELLING.fullmatch(row) and not around.isascii():
-        return row
-    return "".join(" " if one in "\t\r\v\f" else "\ufffd" for one in row)
+def _replacement(match: re.Match[str]) -> str:
+    characters, text = match[0], match.string
+    around = text[max(0, match.start() - 1) : match.start()] + text[match.end() : match.end() + 1]
+    if SPELLING.fullmatch(characters) and not around.isascii():
+        return characters
+    return "".join(" " if character in "\t\r\v\f" else "\ufffd" for character in characters)

@@ -29,7 +29,7 @@ from scipy.stats import bootstrap, mannwhitneyu
 from searchsvc import Library, SearchsvcError, Settings
 from searchsvc.evaluation import kept_in
 from searchsvc.evaluation.judged_set import read
-from searchsvc.search.pipeline import Results
+from searchsvc.search.results import Results
 
 NUMBERS: dict[str, Callable[[Results], float]] = {
     "confidence": lambda results: -1.0 if results.confidence is None else results.confidence,

@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import conftest
 import test_faults
 
-from searchsvc import library
+from searchsvc import models
 
 RUNS, STEPS = 20, 50  # indexes at a time, and operations on each
 
@@ -39,7 +39,7 @@ def main() -> None:
     options = parser.parse_args()
     seed = options.seed
     words = conftest.BagOfWords()
-    library.load = lambda *_, **__: words
+    models.load_embedder = lambda *_, **__: words
     with test_faults.Writers() as writers:
         done = run("random places", lambda home: test_faults.kill_at_random(home, writers, options.kills, seed))
         print(f"  {done.total()} kills: {', '.join(f'{count} during {step}' for step, count in done.most_common())}")

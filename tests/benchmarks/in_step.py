@@ -35,7 +35,7 @@ from urllib.parse import quote
 import numpy as np
 from serving import free_port, wait_until_ready
 
-from searchsvc import library
+from searchsvc import library, models
 from searchsvc.library import Library
 from searchsvc.settings import Settings
 
@@ -125,8 +125,8 @@ def prepare(texts: list[tuple[str, str]], news: Path, index: Path, count: int) -
     if (index / "catalogue.sqlite3").exists():
         return
     write(news, texts, range(count))
-    real = library.load
-    library.load = lambda *args, **kwargs: Quick(real(*args, **kwargs))
+    real = models.load_embedder
+    models.load_embedder = lambda *args, **kwargs: Quick(real(*args, **kwargs))
     try:
         began = time.monotonic()
 
@@ -136,7 +136,7 @@ def prepare(texts: list[tuple[str, str]], news: Path, index: Path, count: int) -
 
         Library(Settings(index=index)).index([news], tell)
     finally:
-        library.load = real
+        models.load_embedder = real
 
 
 # ---------------------------------------------------------------------- what is measured
@@ -213,12 +213,12 @@ def delete_and_add_again(news: Path, index: Path, count: int) -> dict[str, objec
     shelf.tidy(timedelta(0))
     for folder in folders:
         (aside / folder.name).rename(folder)
-    real = library.load
-    library.load = lambda *args, **kwargs: Quick(real(*args, **kwargs))
+    real = models.load_embedder
+    models.load_embedder = lambda *args, **kwargs: Quick(real(*args, **kwargs))
     try:
         added = Library(Settings(index=index)).index([news]).added
     finally:
-        library.load = real
+        models.load_embedder = real
     return {"removed": removed, "added": added, "before": before, "after": state()}
 
 

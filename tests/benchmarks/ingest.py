@@ -24,7 +24,8 @@ import numpy as np
 from searchsvc import Library, Settings
 from searchsvc.evaluation.judged_set import read
 from searchsvc.library import PASSAGE_TOKENS
-from searchsvc.models.embedder import BUNDLED, load
+from searchsvc.models import load_embedder
+from searchsvc.models.embedder import BUNDLED
 from searchsvc.readers import from_record
 from searchsvc.readers.records import text_lines
 from searchsvc.text.article import RawArticle, article_id
@@ -70,7 +71,7 @@ def main() -> None:
 def sample(corpus: Path, to: Path, passages: int) -> list[str]:
     """Write the first articles that make so many passages; return their keys."""
     settings = Settings()
-    embedder = load(
+    embedder = load_embedder(
         settings.model or BUNDLED,
         device=settings.device,
         cache=settings.cache_folder,

@@ -42,7 +42,7 @@ def main() -> None:
 
 def chosen(library: Library, number: int, chance: random.Random) -> list[Sentence]:
     """Return sentences of 40 to 400 characters, each of another article."""
-    catalogue, space = library.catalogue, library.served.space.row
+    catalogue, space = library.catalogue, library.catalogue.spaces.get().row
     rows, _ = catalogue.changes.between(0, catalogue.changes.last())
     found: list[Sentence] = []
     for entry in catalogue.articles.by_row(chance.sample(rows, min(len(rows), 3 * number))).values():

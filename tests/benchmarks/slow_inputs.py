@@ -67,8 +67,8 @@ def functions() -> dict[str, Callable[[str], object]]:
     def cut(language: str) -> Callable[[str], object]:
         return lambda text: splitter().split("A title", cleaning.clean("", text), language)
 
-    def told(text: str) -> near_duplicates.ComparedText:
-        return near_duplicates.ComparedText("Of it", text, "a.example", now)
+    def told(text: str) -> stories.ComparedText:
+        return stories.ComparedText("Of it", text, "a.example", now)
 
     def lossless(text: str) -> str:
         return text.encode(errors="replace").decode()
@@ -118,7 +118,7 @@ def functions() -> dict[str, Callable[[str], object]]:
         "escaped": lambda text: quoting.escaped(text, 10**9),
         "link": lambda text: quoting.link(f"https://a.example/{text}"),
         "folded": quotes.folded,
-        "places": quotes.places,
+        "places": quotes.normalized_positions,
         "quote": lambda text: quotes.check("The minister said on a Monday that it was so", [_entry(text)]),
         "quote of it": lambda text: quotes.check(f"it{text[3:900]}word", [_entry(text)]),
         "quote of it, nearly": lambda text: quotes.check(f"a {text[3:400]}b{text[500:900]} word", [_entry(text)]),

@@ -100,7 +100,7 @@ def stocked(open_library: Callable[[], Library], tmp_path: Path) -> Library:
 
 
 def keys(shelf: Library, word: str) -> list[str]:
-    return [hit.article.key for hit in shelf.search(word).hits if word in hit.text.lower()]
+    return [hit.article.key for hit in shelf.search(word).hits if word in hit.passage.text.lower()]
 
 
 def files(shelf: Library) -> list[str]:

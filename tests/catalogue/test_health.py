@@ -174,13 +174,13 @@ def test_without_an_index_nothing_is_made(tmp_path: Path) -> None:
 
 def test_a_process_is_present_until_it_ends_however_it_does(library: Library) -> None:
     presence = ProcessMarker(library.folder)
-    with another_process(library.folder, "library.presence.name()"):
+    with another_process(library.folder, "library.process.name()"):
         pass
     names = [file.name for file in (library.folder / "processes").iterdir()]
     assert len(names) == 1
     assert not presence.is_running(names[0])
     assert list((library.folder / "processes").iterdir()) == []
-    with another_process(library.folder, "library.presence.name()"):
+    with another_process(library.folder, "library.process.name()"):
         (file,) = (library.folder / "processes").iterdir()
         assert presence.is_running(file.name)
     assert presence.is_running(presence.name())
@@ -390,7 +390,7 @@ def test_articles_are_searchable_though_folding_and_recutting_fail(
         raise RuntimeError("of a library")
 
     with monkeypatch.context() as broken:
-        broken.setattr("searchsvc.library.find_near_duplicates", fails)
+        broken.setattr("searchsvc.library.index.find_near_duplicates", fails)
         broken.setattr("searchsvc.ingest.resplit.Resplit.run", fails)
         assert library.add([story(1)]).added == 1
         assert keys(library, "quagga") == {"story 1"}

@@ -13,8 +13,8 @@ from llama_index.core.schema import MetadataMode, NodeRelationship
 
 from searchsvc import Client, Library, Settings
 from searchsvc.connectors import langchain, llamaindex
-from searchsvc.connectors.search import ask
 from searchsvc.errors import BadInput
+from searchsvc.search.serialize import serialize_results
 from searchsvc.text.article import RawArticle, article_id
 from searchsvc.text.dates import parse_published
 
@@ -163,8 +163,20 @@ def test_what_articles_say_is_harmless_and_stands_where_it_stood(asked: Library 
 
 
 def test_both_ways_give_the_same_answer(library: Library, client: Client) -> None:
-    here, there = (ask(one, QUESTION, limit=2, as_of="2024-07-01") for one in (library, client))
-    assert {**here, "took_ms": 0} == {**there, "took_ms": 0}
+    here, there = (one.search(QUESTION, limit=2, as_of="2024-07-01") for one in (library, client))
+    assert {**serialize_results(here), "took_ms": 0} == {**serialize_results(there), "took_ms": 0}
+    assert repr(here).split(":")[0] == repr(there).split(":")[0]
+
+
+def test_langchains_k_is_the_limit(asked: Library | Client) -> None:
+    assert len(langchain.SearchsvcRetriever(library=asked, k=1).invoke(QUESTION)) == 1
+    assert len(langchain.SearchsvcRetriever(library=asked, limit=1).invoke(QUESTION, k=2)) == 2
+
+
+@pytest.mark.parametrize("make", [langchain.SearchsvcRetriever, llamaindex.SearchsvcRetriever])
+def test_unknown_options_are_refused(make: Any, library: Library) -> None:
+    with pytest.raises(TypeError, match=r"there is no option 'source'; did you mean sources\?"):
+        make(library=library, source="bbc")
 
 
 def test_what_is_wrong_is_raised_as_the_library_raises_it(asked: Library | Client) -> None:
@@ -193,6 +205,6 @@ print(found[0].metadata["key"], "torch" in sys.modules)
 
 
 def test_the_connectors_ask_for_nothing_that_their_extras_do_not_bring() -> None:
-    code = "import sys, searchsvc.connectors.search; print(' '.join(sorted(sys.modules)))"
+    code = "import sys, searchsvc.connectors.citations; print(' '.join(sorted(sys.modules)))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert {"langchain_core", "llama_index", "slack_bolt", "slack_sdk"} & set(loaded) == set()

@@ -1,6 +1,7 @@
-"""What every engine owes: the same candidates as a search by hand, whatever came, went, broke or was filtered out.
+"""The contract of every engine: the same candidates as a search by hand, whatever comes, goes, breaks or is filtered.
 
-Each test is given its engine by `make_engine`; another engine joins by one more entry in ENGINES.
+Each test gets its engine from `make_engine`; another engine joins by one more entry in ENGINES. Tests marked `local`
+are about the files of the local engine.
 """
 
 import json
@@ -21,19 +22,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from searchsvc.catalogue import Catalogue, Writer
-from searchsvc.catalogue.changes import Changes
-from searchsvc.engines import Engine, Snapshot
-from searchsvc.engines.local import LocalEngine, LocalSnapshot, dense, lexical
-from searchsvc.engines.local import manifest as ledger
+from searchsvc.catalogue import Catalogue, Writer, to_microseconds
+from searchsvc.engines import Engine, Snapshot, open_engine
+from searchsvc.engines.local import dense, lexical, manifest
 from searchsvc.errors import DamagedIndex
 from searchsvc.library import Library
+from searchsvc.query import Query
 from searchsvc.query.filter import Filter
-from searchsvc.query.question import parse_question
+from searchsvc.query.interpretation import interpret
+from searchsvc.settings import Settings
 from searchsvc.text.article import Article
 from searchsvc.text.passages import Passage
 
-ENGINES = {"local": LocalEngine}
+ENGINES = ("local", "memory")
 ANY = Filter()
 DAY = datetime(2024, 6, 18, 12, tzinfo=UTC)
 TICK = timedelta(microseconds=1)
@@ -42,13 +43,16 @@ Shelf = Any  # see conftest
 
 
 @pytest.fixture(params=ENGINES)
-def make_engine(request: pytest.FixtureRequest, tmp_path: Path, shelf: Shelf) -> Callable[[], Engine]:
+def make_engine(request: pytest.FixtureRequest, tmp_path: Path, shelf: Shelf) -> Callable[..., Engine]:
     """Make an engine over the one folder of this test, as a process of its own would."""
-    return lambda: ENGINES[request.param](tmp_path / "local", shelf.space)
+    return lambda folder="local", space=shelf.space: open_engine(request.param, tmp_path / folder, space)
+
+
+local = pytest.mark.parametrize("make_engine", ["local"], indirect=True)
 
 
 @pytest.fixture
-def engine(make_engine: Callable[[], Engine]) -> Engine:
+def engine(make_engine: Callable[..., Engine]) -> Engine:
     return make_engine()
 
 
@@ -58,24 +62,30 @@ def followed(engine: Engine, shelf: Shelf) -> Snapshot:
 
 
 def words(question: str) -> tuple[str, ...]:
-    return parse_question(question).words
+    return interpret(Query(question)).terms
 
 
-def spoken(shelf: Shelf, snapshot: Snapshot, question: str, allowed: Filter = ANY) -> list[str]:
+def spoken(shelf: Shelf, snapshot: Snapshot, question: str, filters: Filter = ANY) -> list[str]:
     """Return the ids that the words of a question find, best first."""
-    return shelf.ids(snapshot.lexical(words(question), 100, allowed).articles)
+    return shelf.ids(snapshot.lexical(words(question), 100, filters).articles)
 
 
-def near(shelf: Shelf, snapshot: Snapshot, allowed: Filter = ANY) -> set[str]:
+def near(shelf: Shelf, snapshot: Snapshot, filters: Filter = ANY) -> set[str]:
     """Return the ids of everything that a dense search lets through."""
-    return set(shelf.ids(snapshot.dense(shelf.vector("anything"), 100, allowed).articles))
+    return set(shelf.ids(snapshot.dense(shelf.vector("anything"), 100, filters).articles))
 
 
-def both(shelf: Shelf, snapshot: Snapshot, allowed: Filter = ANY) -> set[str]:
+def both(shelf: Shelf, snapshot: Snapshot, filters: Filter = ANY) -> set[str]:
     """Return what both retrievers let through, of articles that all hold the word `news`."""
-    by_vector, by_word = near(shelf, snapshot, allowed), set(spoken(shelf, snapshot, "news", allowed))
+    by_vector, by_word = near(shelf, snapshot, filters), set(spoken(shelf, snapshot, "news", filters))
     assert by_vector == by_word
     return by_vector
+
+
+def differences(engine: Engine, shelf: Shelf) -> list[str]:
+    """Compare an engine, opened anew, with its catalogue."""
+    engine.reopen()
+    return engine.compare(shelf.catalogue, engine.snapshot(shelf.catalogue))
 
 
 def by_hand(shelf: Shelf, vector: np.ndarray, k: int, let: Callable[[int], bool]) -> tuple[list[int], list[float]]:
@@ -114,13 +124,13 @@ FILTERS = {
 }
 
 
-def lets(entry: Any, allowed: Filter) -> bool:
+def lets(entry: Any, filters: Filter) -> bool:
     return (
-        (allowed.after is None or (entry.published is not None and entry.published >= allowed.after))
-        and (allowed.before is None or (entry.published is not None and entry.published <= allowed.before))
-        and (allowed.as_of is None or entry.published is None or entry.published <= allowed.as_of)
-        and (not allowed.sources or (entry.source or "").casefold() in {one.casefold() for one in allowed.sources})
-        and (not allowed.languages or entry.language in {one.casefold() for one in allowed.languages})
+        (filters.after is None or (entry.published is not None and entry.published >= filters.after))
+        and (filters.before is None or (entry.published is not None and entry.published <= filters.before))
+        and (filters.as_of is None or entry.published is None or entry.published <= filters.as_of)
+        and (not filters.sources or (entry.source or "").casefold() in {one.casefold() for one in filters.sources})
+        and (not filters.languages or entry.language in {one.casefold() for one in filters.languages})
     )
 
 
@@ -128,12 +138,12 @@ def test_dense_finds_what_a_search_by_hand_finds_under_every_filter(thousands: S
     snapshot = followed(engine, thousands)
     entries = thousands.catalogue.articles.by_row(range(1, 3_001))
     assert (snapshot.passages, snapshot.articles, len(entries)) == (2_940, 2_940, 2_940)
-    for name, allowed in FILTERS.items():
-        let = {row for row, entry in entries.items() if lets(entry, allowed)}
+    for name, filters in FILTERS.items():
+        let = {row for row, entry in entries.items() if lets(entry, filters)}
         for number in range(5):
             vector = thousands.vector(f"question {number}")
             rows, cosines = by_hand(thousands, vector, 10, let.__contains__)
-            found = snapshot.dense(vector, 10, allowed)
+            found = snapshot.dense(vector, 10, filters)
             assert (name, found.rows.tolist()) == (name, rows)
             assert found.articles.tolist() == rows
             np.testing.assert_allclose(found.scores, cosines, atol=1e-5)
@@ -142,10 +152,10 @@ def test_dense_finds_what_a_search_by_hand_finds_under_every_filter(thousands: S
 def test_both_retrievers_obey_the_same_filter_of_any_width(thousands: Shelf, engine: Engine) -> None:
     snapshot = followed(engine, thousands)
     entries = thousands.catalogue.articles.by_row(range(1, 3_001))
-    for name, allowed in FILTERS.items():
-        expected = sorted(row for row, entry in entries.items() if lets(entry, allowed))
-        by_vector = snapshot.dense(thousands.vector("q"), 5_000, allowed)
-        by_word = snapshot.lexical(words("news"), 5_000, allowed)
+    for name, filters in FILTERS.items():
+        expected = sorted(row for row, entry in entries.items() if lets(entry, filters))
+        by_vector = snapshot.dense(thousands.vector("q"), 5_000, filters)
+        by_word = snapshot.lexical(words("news"), 5_000, filters)
         assert (name, sorted(by_vector.rows.tolist())) == (name, expected)
         assert (name, sorted(by_word.rows.tolist())) == (name, expected)
 
@@ -161,8 +171,8 @@ def test_candidates_come_with_falling_scores_and_the_types_they_promise(thousand
 
 def test_an_empty_index_finds_nothing_and_says_so(shelf: Shelf, engine: Engine) -> None:
     snapshot = followed(engine, shelf)
-    for allowed in (ANY, Filter(as_of=DAY), Filter(after=DAY, sources=frozenset({"a"}))):
-        for found in (snapshot.dense(shelf.vector("q"), 10, allowed), snapshot.lexical(("news",), 10, allowed)):
+    for filters in (ANY, Filter(as_of=DAY), Filter(after=DAY, sources=frozenset({"a"}))):
+        for found in (snapshot.dense(shelf.vector("q"), 10, filters), snapshot.lexical(("news",), 10, filters)):
             assert (found.rows.tolist(), found.articles.tolist(), found.scores.tolist()) == ([], [], [])
     assert (snapshot.generation, snapshot.passages, snapshot.articles, snapshot.updated) == (0, 0, 0, None)
     assert snapshot.frequencies(["news"]) == [0]
@@ -183,6 +193,21 @@ def test_a_snapshot_says_what_it_holds(shelf: Shelf, engine: Engine) -> None:
     assert (snapshot.generation, snapshot.articles, snapshot.passages) == (2, 2, 2)
     assert snapshot.updated == shelf.catalogue.changes.time_of(2)
     assert engine.snapshot(shelf.catalogue) is snapshot
+
+
+def test_an_engine_says_what_it_has_applied_and_what_differs(shelf: Shelf, make_engine: Callable[..., Engine]) -> None:
+    engine = make_engine()
+    before = followed(engine, shelf)
+    shelf.put_all([("a", "news", {}), ("b", "news", {"published": DAY})])
+    after = followed(engine, shelf)
+    assert (engine.applied(shelf.catalogue), make_engine().applied(shelf.catalogue)) == (2, 2)
+    assert (engine.lost(shelf.catalogue), engine.compare(shelf.catalogue, after)) == (None, [])
+    assert len(engine.compare(shelf.catalogue, before)) == 1
+    moments, is_dated = after.published(after.rows())
+    assert is_dated.tolist() == [False, True]
+    assert moments[1] == to_microseconds(DAY)
+    engine.rebuild(shelf.catalogue)
+    assert both(shelf, engine.snapshot(shelf.catalogue)) == {"a", "b"}
 
 
 # Lexical
@@ -281,12 +306,23 @@ def test_frequencies_count_the_passages_that_hold_a_word(shelf: Shelf, engine: E
     assert snapshot.frequencies([]) == []
 
 
-def test_frequencies_forget_what_was_removed_when_the_index_is_made_anew(shelf: Shelf, engine: LocalEngine) -> None:
+def test_frequencies_forget_what_was_removed_when_the_index_is_made_anew(shelf: Shelf, engine: Engine) -> None:
     shelf.put_all([("a", "flood", {}), ("b", "flood", {}), ("c", "town", {})])
     followed(engine, shelf)
     shelf.remove("a")
     engine.rebuild(shelf.catalogue)
     assert engine.snapshot(shelf.catalogue).frequencies(words("flood town")) == [1, 1]
+
+
+def test_two_words_side_by_side_add_their_weight_of_bm25_as_one_phrase(shelf: Shelf, engine: Engine) -> None:
+    shelf.put_all([("pair", "white house town", {}), ("parted", "house of white", {}), ("one", "white wall", {})])
+    snapshot = followed(engine, shelf)
+    plain = {"white": bm25(1, 3, 8 / 3, 3, 3), "house": bm25(1, 3, 8 / 3, 2, 3)}
+    found = snapshot.lexical(words("white house"), 10, ANY, {("white", "hous"): 0.5})
+    scores = dict(zip(shelf.ids(found.articles), found.scores.tolist(), strict=True))
+    assert scores["pair"] == pytest.approx(1.5 * (plain["white"] + plain["house"]), rel=1e-5)
+    assert scores["parted"] == pytest.approx(plain["white"] + plain["house"], rel=1e-5)
+    assert scores["one"] == pytest.approx(bm25(1, 2, 8 / 3, 3, 3), rel=1e-5)
 
 
 # Filters
@@ -307,7 +343,7 @@ def dated(shelf: Shelf, engine: Engine) -> Snapshot:
 
 
 @pytest.mark.parametrize(
-    ("allowed", "expected"),
+    ("filters", "expected"),
     [
         (Filter(after=DAY), {"noon", "late"}),
         (Filter(before=DAY), {"titanic", "early", "noon"}),
@@ -325,9 +361,9 @@ def dated(shelf: Shelf, engine: Engine) -> Snapshot:
     ],
 )  # fmt: skip
 def test_periods_are_inclusive_and_only_as_of_keeps_the_undated(
-    shelf: Shelf, dated: Snapshot, allowed: Filter, expected: set[str]
+    shelf: Shelf, dated: Snapshot, filters: Filter, expected: set[str]
 ) -> None:
-    assert both(shelf, dated, allowed) == expected
+    assert both(shelf, dated, filters) == expected
 
 
 def test_the_latest_article_may_lie_in_the_fresh_part(shelf: Shelf, engine: Engine) -> None:
@@ -371,8 +407,8 @@ def sourced(shelf: Shelf, engine: Engine) -> Snapshot:
 def test_sources_and_languages_are_whole_names_without_case(
     shelf: Shelf, sourced: Snapshot, sources: set[str], languages: set[str], expected: set[str]
 ) -> None:
-    allowed = Filter(sources=frozenset(sources), languages=frozenset(languages))
-    assert both(shelf, sourced, allowed) == expected
+    filters = Filter(sources=frozenset(sources), languages=frozenset(languages))
+    assert both(shelf, sourced, filters) == expected
 
 
 @pytest.mark.parametrize("name", ["", "www."])
@@ -480,15 +516,15 @@ def test_a_phrase_is_required_of_the_passage_and_excluded_from_the_whole_article
     halves(shelf, "b", "news of the sun", "news of the rain")
     snapshot = followed(engine, shelf)
     first, *_ = (found.row for found in shelf.catalogue.passages.of_article(shelf.row("a"), shelf.space.row))
-    for allowed, rows in (
+    for filters, rows in (
         (Filter(phrases=("grain talks",)), [first]),
         (Filter(phrases=("talks news",)), []),
         (Filter(excluded=("weather",)), [3, 4]),
         (Filter(excluded=("grain",), phrases=("news of the rain",)), [4]),
         (Filter(excluded=("grain",), phrases=("grain",)), []),
     ):
-        assert sorted(snapshot.dense(shelf.vector("q"), 9, allowed).rows.tolist()) == rows
-        assert sorted(snapshot.lexical(words("news"), 9, allowed).rows.tolist()) == rows
+        assert sorted(snapshot.dense(shelf.vector("q"), 9, filters).rows.tolist()) == rows
+        assert sorted(snapshot.lexical(words("news"), 9, filters).rows.tolist()) == rows
 
 
 def test_phrases_narrow_together_with_dates_sources_and_languages(shelf: Shelf, engine: Engine) -> None:
@@ -511,12 +547,12 @@ def test_phrases_are_found_by_meaning_alone_where_no_word_of_the_question_is(she
     shelf.put("a", "The grain talks")
     shelf.put("b", "The peace talks")
     snapshot = followed(engine, shelf)
-    allowed = Filter(phrases=("the grain",))
-    assert spoken(shelf, snapshot, "xyzzy", allowed) == []
-    assert near(shelf, snapshot, allowed) == {"a"}
+    filters = Filter(phrases=("the grain",))
+    assert spoken(shelf, snapshot, "xyzzy", filters) == []
+    assert near(shelf, snapshot, filters) == {"a"}
 
 
-def test_phrases_see_what_has_come_and_gone(shelf: Shelf, make_engine: Callable[[], Engine]) -> None:
+def test_phrases_see_what_has_come_and_gone(shelf: Shelf, make_engine: Callable[..., Engine]) -> None:
     writer, reader = make_engine(), make_engine()
     shelf.put_all([("a", "news of grain talks", {}), ("b", "news of grain", {})])
     followed(writer, shelf)
@@ -537,7 +573,7 @@ def test_phrases_see_what_has_come_and_gone(shelf: Shelf, make_engine: Callable[
 @pytest.fixture
 def small_files(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a new file be worth writing after three changed passages."""
-    monkeypatch.setattr(dense, "FRESH_MOST", 2)
+    monkeypatch.setattr(dense, "FRESH_MIN", 2)
 
 
 def test_removals_really_remove_from_file_and_fresh_part(shelf: Shelf, engine: Engine) -> None:
@@ -574,6 +610,7 @@ def test_an_article_that_came_and_went_between_two_looks_is_never_found(shelf: S
 
 
 @pytest.mark.usefixtures("small_files")
+@local
 def test_an_old_snapshot_keeps_answering_unchanged_while_files_are_replaced(
     shelf: Shelf, engine: Engine, tmp_path: Path
 ) -> None:
@@ -659,7 +696,7 @@ def bare(ident: str, text: str) -> Article:
 WORDS = [f"word{letter}" for letter in "bcdfghjklm"]
 
 
-def said(snapshot: LocalSnapshot, vector: np.ndarray) -> tuple[list[int], list[int], list[list[int]]]:
+def said(snapshot: Snapshot, vector: np.ndarray) -> tuple[list[int], list[int], list[list[int]]]:
     """Return everything that a snapshot finds: by vector in order, and by each word."""
     by_word = [sorted(snapshot.lexical((word,), 999, ANY).rows.tolist()) for word in WORDS]
     return snapshot.rows().tolist(), snapshot.dense(vector, 999, ANY).rows.tolist(), by_word
@@ -667,9 +704,9 @@ def said(snapshot: LocalSnapshot, vector: np.ndarray) -> tuple[list[int], list[i
 
 @pytest.mark.parametrize("seed", range(3))
 def test_after_any_steps_a_snapshot_is_what_one_taken_from_scratch_is(
-    shelf: Shelf, make_engine: Callable[[], Engine], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+    shelf: Shelf, make_engine: Callable[..., Engine], monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
-    monkeypatch.setattr(dense, "FRESH_MOST", 25)
+    monkeypatch.setattr(dense, "FRESH_MIN", 25)
     model, vector = Model(shelf, seed), shelf.vector("q")
     writer, reader = make_engine(), make_engine()
     held = []
@@ -689,14 +726,15 @@ def test_after_any_steps_a_snapshot_is_what_one_taken_from_scratch_is(
         if number % 15 == 0:
             assert said(make_engine().snapshot(shelf.catalogue), vector)[0::2] == found[0::2]
             held.append((snapshot, found))
-    scratch = LocalEngine(tmp_path / "scratch", shelf.space)
+    scratch = make_engine("scratch")
     assert said(followed(scratch, shelf), vector)[0::2] == said(writer.snapshot(shelf.catalogue), vector)[0::2]
     assert [said(snapshot, vector) for snapshot, _ in held] == [found for _, found in held]
-    assert reader.check(shelf.catalogue) == []
+    assert differences(reader, shelf) == []
 
 
+@local
 def test_while_both_indexes_are_made_anew_nothing_is_found_twice(
-    shelf: Shelf, make_engine: Callable[[], Engine], tmp_path: Path
+    shelf: Shelf, make_engine: Callable[..., Engine], tmp_path: Path
 ) -> None:
     shelf.put("a", "news")
     followed(make_engine(), shelf)
@@ -711,13 +749,13 @@ def test_while_both_indexes_are_made_anew_nothing_is_found_twice(
     assert snapshot.passages == 2
 
 
-def test_two_spaces_side_by_side_do_not_see_each_other(shelf: Shelf, tmp_path: Path) -> None:
+def test_two_spaces_side_by_side_do_not_see_each_other(shelf: Shelf, make_engine: Callable[..., Engine]) -> None:
     shelf.put_all([("a", "news of floods", {}), ("b", "news of fires", {})])
     with shelf.catalogue.writing() as writer:
         other = writer.spaces.begin("other", "other", 3, 80, "making")
         writer.vectors.add([(b"other", np.array([1, 0, 0], np.float16))])
         writer.passages.add(shelf.row("a"), other.row, [(Passage(8, 14, ((8, 14),)), b"other")])
-    first, second = LocalEngine(tmp_path / "1", shelf.space), LocalEngine(tmp_path / "2", other)
+    first, second = make_engine("1"), make_engine("2", other)
     assert followed(first, shelf).rows().tolist() == [1, 2]
     assert followed(second, shelf).rows().tolist() == [3]
     assert spoken(shelf, first.snapshot(shelf.catalogue), "news") == ["a", "b"]
@@ -725,11 +763,12 @@ def test_two_spaces_side_by_side_do_not_see_each_other(shelf: Shelf, tmp_path: P
     assert spoken(shelf, second.snapshot(shelf.catalogue), "floods") == ["a"]
     found = second.snapshot(shelf.catalogue).dense(np.array([1, 0, 0], np.float32), 9, ANY)
     assert (found.rows.tolist(), found.scores.tolist()) == ([3], [1.0])
-    assert (first.check(shelf.catalogue), second.check(shelf.catalogue)) == ([], [])
+    assert (differences(first, shelf), differences(second, shelf)) == ([], [])
     shelf.remove("a")
     assert [followed(engine, shelf).rows().tolist() for engine in (first, second)] == [[2], []]
 
 
+@local
 def test_while_one_thread_opens_a_newer_state_the_others_get_the_one_before(shelf: Shelf, engine: Engine) -> None:
     shelf.put("a", "news")
     before = followed(engine, shelf)
@@ -737,16 +776,14 @@ def test_while_one_thread_opens_a_newer_state_the_others_get_the_one_before(shel
     engine.follow(shelf.catalogue)
     reached, go_on = threading.Event(), threading.Event()
 
-    class Slow(Changes):
-        def between(self, after: int, upto: int) -> tuple[list[int], list[int]]:
+    class Slow(Catalogue):
+        def changes(self, after: int, upto: int) -> tuple[list[int], list[int]]:
             reached.set()
             go_on.wait(30)
-            return super().between(after, upto)
+            return super().changes(after, upto)
 
-    slow = Catalogue(shelf.path)
-    slow.changes = Slow(slow.changes.session)
     opened: list[Snapshot] = []
-    thread = threading.Thread(target=lambda: opened.append(engine.snapshot(slow)))
+    thread = threading.Thread(target=lambda: opened.append(engine.snapshot(Slow(shelf.path))))
     thread.start()
     try:
         assert reached.wait(30)
@@ -762,8 +799,9 @@ def lexical_folders(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir() if path.is_dir())
 
 
+@local
 def test_a_lexical_index_with_too_much_that_is_gone_is_made_anew_beside_the_old_one(
-    shelf: Shelf, make_engine: Callable[[], Engine], tmp_path: Path
+    shelf: Shelf, make_engine: Callable[..., Engine], tmp_path: Path
 ) -> None:
     shelf.put_all([(f"a{number}", "news", {}) for number in range(20)])
     writer, reader = make_engine(), make_engine()
@@ -781,27 +819,29 @@ def test_a_lexical_index_with_too_much_that_is_gone_is_made_anew_beside_the_old_
     assert sorted(old.lexical(words("news"), 99, ANY).rows.tolist()) == list(range(1, 21))
 
 
-def test_many_small_commits_are_merged_and_the_ledger_names_what_is_there(
-    shelf: Shelf, make_engine: Callable[[], Engine], tmp_path: Path
+@local
+def test_many_small_commits_are_merged_and_the_manifest_names_what_is_there(
+    shelf: Shelf, make_engine: Callable[..., Engine], tmp_path: Path
 ) -> None:
     engine = make_engine()
     for number in range(40):
         shelf.put(f"a{number}", "news")
         engine.follow(shelf.catalogue)
         home = tmp_path / "local/lexical-1"
-        named = ledger.read(tmp_path / "local/lexical.json", lexical.FORMAT)["files"]
+        named = manifest.read(tmp_path / "local/lexical.json", lexical.FORMAT)["files"]
         there = {file.name for file in home.iterdir() if file.suffix != ".lock" and file.name != ".managed.json"}
         assert {*named} <= there
-        assert {name: ledger.checksum(home / name) for name in named} == named
+        assert {name: manifest.checksum(home / name) for name in named} == named
     segments = json.loads((home / "meta.json").read_bytes())["segments"]
     assert sum(one["max_doc"] for one in segments) == 40
     assert max(one["max_doc"] for one in segments) > 1
-    assert engine.check(shelf.catalogue) == []
+    assert differences(engine, shelf) == []
     assert both(shelf, make_engine().snapshot(shelf.catalogue)) == {f"a{number}" for number in range(40)}
 
 
+@local
 def test_a_commit_that_changed_nothing_and_was_not_recorded_is_no_damage(
-    shelf: Shelf, make_engine: Callable[[], Engine], tmp_path: Path
+    shelf: Shelf, make_engine: Callable[..., Engine], tmp_path: Path
 ) -> None:
     shelf.put("a", "news")
     followed(make_engine(), shelf)
@@ -824,7 +864,7 @@ import numpy as np
 from searchsvc.catalogue import Catalogue
 from searchsvc.engines.local import LocalEngine, dense
 from searchsvc.text.passages import Passage
-dense.FRESH_MOST = 6
+dense.FRESH_MIN = 6
 catalogue = Catalogue(Path(sys.argv[1]))
 space, example, rng = catalogue.spaces.get(), catalogue.articles.get("a"), random.Random(0)
 engine = LocalEngine(Path(sys.argv[2]), space)
@@ -839,14 +879,17 @@ while time.monotonic() < end:
             writer.vectors.add([(digest, np.full(space.dimension, 0.25, np.float16))])
             values = {**{name: getattr(example, name) for name in example.__slots__}, "id": ident}
             passages = [(Passage(0, 4, ((0, 4),)), digest)]
-            facts = dict(digest=digest, content_digest=digest, file=None, space=1, passages=passages)
-            writer.articles.put(type(example)(**values), **facts)
+            article = type(example)(**values)
+            writer.articles.put(
+                article, digest=digest, content_digest=digest, file=None, space=1, passages=passages
+            )
     engine.follow(catalogue)
 """
 
 
+@local
 def test_an_engine_opened_at_any_moment_while_another_process_writes_sees_no_damage(
-    shelf: Shelf, make_engine: Callable[[], Engine], tmp_path: Path
+    shelf: Shelf, make_engine: Callable[..., Engine], tmp_path: Path
 ) -> None:
     shelf.put("a", "news")
     followed(make_engine(), shelf)
@@ -866,10 +909,11 @@ def test_an_engine_opened_at_any_moment_while_another_process_writes_sees_no_dam
                     wrong.append(str(error))
     assert (wrong[:3], writer.returncode) == ([], 0)
     assert len({*seen}) > 5
-    assert make_engine().check(shelf.catalogue) == []
+    assert differences(make_engine(), shelf) == []
 
 
 @pytest.mark.usefixtures("small_files")
+@local
 def test_a_grown_fresh_part_becomes_a_new_file_and_the_old_ones_go(
     shelf: Shelf, engine: Engine, tmp_path: Path
 ) -> None:
@@ -894,7 +938,7 @@ def test_a_grown_fresh_part_becomes_a_new_file_and_the_old_ones_go(
 
 
 @pytest.mark.usefixtures("small_files")
-def test_an_engine_elsewhere_sees_what_the_writer_took_over(shelf: Shelf, make_engine: Callable[[], Engine]) -> None:
+def test_an_engine_elsewhere_sees_what_the_writer_took_over(shelf: Shelf, make_engine: Callable[..., Engine]) -> None:
     writer, reader = make_engine(), make_engine()
     expected: set[str] = set()
     for number in range(8):
@@ -909,8 +953,9 @@ def test_an_engine_elsewhere_sees_what_the_writer_took_over(shelf: Shelf, make_e
         assert snapshot.generation == shelf.catalogue.changes.last()
 
 
+@local
 def test_what_is_not_taken_over_yet_is_not_found_and_what_is_removed_is_gone_at_once(
-    shelf: Shelf, make_engine: Callable[[], Engine]
+    shelf: Shelf, make_engine: Callable[..., Engine]
 ) -> None:
     shelf.put_all([("a", "news", {}), ("b", "news", {})])
     followed(make_engine(), shelf)
@@ -924,8 +969,9 @@ def test_what_is_not_taken_over_yet_is_not_found_and_what_is_removed_is_gone_at_
 # Crashes and damage
 
 
+@local
 def test_a_crash_before_the_lexical_number_is_recorded_leaves_no_duplicates(
-    shelf: Shelf, make_engine: Callable[[], Engine], tmp_path: Path
+    shelf: Shelf, make_engine: Callable[..., Engine], tmp_path: Path
 ) -> None:
     shelf.put_all([("a", "news", {}), ("b", "news", {})])
     followed(make_engine(), shelf)
@@ -941,18 +987,19 @@ def test_a_crash_before_the_lexical_number_is_recorded_leaves_no_duplicates(
     assert sorted(shelf.ids(found.articles)) == ["a", "c"]
     assert len(set(found.rows.tolist())) == 2
     assert both(shelf, snapshot) == {"a", "c"}
-    assert make_engine().check(shelf.catalogue) == []  # type: ignore[attr-defined]
+    assert differences(make_engine(), shelf) == []
 
 
 @pytest.mark.usefixtures("small_files")
+@local
 def test_a_crash_before_the_new_dense_files_are_in_force_leaves_the_old_ones(
-    shelf: Shelf, make_engine: Callable[[], Engine], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shelf: Shelf, make_engine: Callable[..., Engine], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shelf.put("a", "news")
     followed(make_engine(), shelf)
     shelf.put_all([(name, "news", {}) for name in "bcde"])
 
-    write = ledger.write
+    write = manifest.write
 
     def crash(file: Path, facts: dict[str, object]) -> None:
         if file.name == "dense.json":
@@ -960,10 +1007,10 @@ def test_a_crash_before_the_new_dense_files_are_in_force_leaves_the_old_ones(
         write(file, facts)
 
     with monkeypatch.context() as patch:
-        patch.setattr(ledger, "write", crash)
+        patch.setattr(manifest, "write", crash)
         with pytest.raises(KeyboardInterrupt):
             make_engine().follow(shelf.catalogue)
-    assert ledger.read(tmp_path / "local/dense.json", dense.FORMAT)["generation"] == 1
+    assert manifest.read(tmp_path / "local/dense.json", dense.FORMAT)["generation"] == 1
     assert both(shelf, make_engine().snapshot(shelf.catalogue)) == set("abcde")
     assert both(shelf, followed(make_engine(), shelf)) == set("abcde")
     assert sorted(path.name for path in (tmp_path / "local").glob("dense-*")) == [
@@ -972,7 +1019,7 @@ def test_a_crash_before_the_new_dense_files_are_in_force_leaves_the_old_ones(
     ]
 
 
-def mended(shelf: Shelf, make_engine: Callable[[], Engine]) -> set[str]:
+def mended(shelf: Shelf, make_engine: Callable[..., Engine]) -> set[str]:
     """Answer as a process does that finds these files: what cannot be used is made anew first."""
     engine = make_engine()
     try:
@@ -984,7 +1031,7 @@ def mended(shelf: Shelf, make_engine: Callable[[], Engine]) -> set[str]:
     return both(shelf, snapshot)
 
 
-def worn(shelf: Shelf, make_engine: Callable[[], Engine]) -> None:
+def worn(shelf: Shelf, make_engine: Callable[..., Engine]) -> None:
     """Fill a shelf in two commits with something removed, so that every kind of file is there."""
     shelf.put_all([(f"a{number}", f"news {number}", {"published": DAY}) for number in range(12)])
     followed(make_engine(), shelf)
@@ -997,8 +1044,9 @@ LIVING = {f"a{number}" for number in range(12) if number != 3} | {"b"}
 
 
 @pytest.mark.parametrize("harm", ["deleted", "emptied", "halved", "garbage"])
+@local
 def test_any_file_of_the_index_that_is_lost_or_cut_is_made_anew(
-    shelf: Shelf, make_engine: Callable[[], Engine], tmp_path: Path, harm: str
+    shelf: Shelf, make_engine: Callable[..., Engine], tmp_path: Path, harm: str
 ) -> None:
     worn(shelf, make_engine)
     folder, whole = tmp_path / "local", tmp_path / "whole"
@@ -1020,8 +1068,9 @@ def test_any_file_of_the_index_that_is_lost_or_cut_is_made_anew(
     assert wrong == {}
 
 
+@local
 def test_a_flipped_bit_anywhere_never_gives_a_wrong_answer(
-    shelf: Shelf, make_engine: Callable[[], Engine], tmp_path: Path
+    shelf: Shelf, make_engine: Callable[..., Engine], tmp_path: Path
 ) -> None:
     worn(shelf, make_engine)
     folder, whole = tmp_path / "local", tmp_path / "whole"
@@ -1046,8 +1095,9 @@ def test_a_flipped_bit_anywhere_never_gives_a_wrong_answer(
 
 
 @pytest.mark.parametrize("name", ["dense.json", "lexical.json", "lexical-1/meta.json"])
+@local
 def test_no_flipped_bit_in_a_record_of_what_is_in_force_is_believed(
-    shelf: Shelf, make_engine: Callable[[], Engine], tmp_path: Path, name: str
+    shelf: Shelf, make_engine: Callable[..., Engine], tmp_path: Path, name: str
 ) -> None:
     worn(shelf, make_engine)
     file = tmp_path / "local" / name
@@ -1070,8 +1120,9 @@ def test_no_flipped_bit_in_a_record_of_what_is_in_force_is_believed(
     assert wrong == []
 
 
+@local
 def test_a_file_that_another_process_may_have_mapped_is_never_written_in_place(
-    shelf: Shelf, make_engine: Callable[[], Engine], tmp_path: Path
+    shelf: Shelf, make_engine: Callable[..., Engine], tmp_path: Path
 ) -> None:
     """A mapped file that gets shorter, for however short a time, kills the process that reads it."""
     worn(shelf, make_engine)
@@ -1088,14 +1139,15 @@ def test_a_file_that_another_process_may_have_mapped_is_never_written_in_place(
             assert os.fstat(newer.fileno()).st_nlink == 0
 
 
-def test_the_whole_folder_may_be_deleted(shelf: Shelf, make_engine: Callable[[], Engine], tmp_path: Path) -> None:
+@local
+def test_the_whole_folder_may_be_deleted(shelf: Shelf, make_engine: Callable[..., Engine], tmp_path: Path) -> None:
     worn(shelf, make_engine)
     shutil.rmtree(tmp_path / "local")
     assert mended(shelf, make_engine) == LIVING
 
 
 def test_an_index_that_is_ahead_of_its_catalogue_is_made_anew(
-    shelf: Shelf, make_engine: Callable[[], Engine], tmp_path: Path
+    shelf: Shelf, make_engine: Callable[..., Engine], tmp_path: Path
 ) -> None:
     worn(shelf, make_engine)
     other = type(shelf)(tmp_path / "other.sqlite3")
@@ -1104,7 +1156,7 @@ def test_an_index_that_is_ahead_of_its_catalogue_is_made_anew(
 
 
 def test_the_files_of_another_catalogue_are_never_believed(
-    shelf: Shelf, make_engine: Callable[[], Engine], tmp_path: Path
+    shelf: Shelf, make_engine: Callable[..., Engine], tmp_path: Path
 ) -> None:
     """As after deleting a damaged catalogue, or putting back an older one, and indexing again."""
     shelf.put_all([("a", "floods news", {}), ("b", "fires news", {})])
@@ -1118,8 +1170,9 @@ def test_the_files_of_another_catalogue_are_never_believed(
     assert other.ids(found.articles) == ["y"]
 
 
+@local
 def test_what_followed_a_catalogue_before_it_was_restored_is_never_believed(
-    shelf: Shelf, make_engine: Callable[[], Engine], tmp_path: Path
+    shelf: Shelf, make_engine: Callable[..., Engine], tmp_path: Path
 ) -> None:
     shelf.put_all([("a", "floods news", {}), ("b", "fires news", {})])
     shelf.catalogue.back_up(tmp_path / "backup")
@@ -1134,13 +1187,14 @@ def test_what_followed_a_catalogue_before_it_was_restored_is_never_believed(
     assert both(shelf, kept.snapshot(restored)) == {"a", "b", "c"}
 
 
-def test_vectors_of_another_model_are_not_searched(shelf: Shelf, tmp_path: Path) -> None:
+@local
+def test_vectors_of_another_model_are_not_searched(shelf: Shelf, make_engine: Callable[..., Engine]) -> None:
     shelf.put("a", "news")
-    followed(LocalEngine(tmp_path / "local", shelf.space), shelf)
+    followed(make_engine(), shelf)
     with pytest.raises(DamagedIndex, match="another model"):
-        LocalEngine(tmp_path / "local", replace(shelf.space, fingerprint="other")).snapshot(shelf.catalogue)
+        make_engine(space=replace(shelf.space, fingerprint="other")).snapshot(shelf.catalogue)
     with pytest.raises(DamagedIndex, match="does not hold what it says"):
-        LocalEngine(tmp_path / "local", replace(shelf.space, dimension=8)).snapshot(shelf.catalogue)
+        make_engine(space=replace(shelf.space, dimension=8)).snapshot(shelf.catalogue)
 
 
 # Through the library: mending embeds nothing
@@ -1173,13 +1227,31 @@ def test_a_search_mends_the_index_without_embedding(
     assert words.embedded == embedded
 
 
+@pytest.mark.usefixtures("words")
+def test_a_library_runs_on_the_engine_that_its_settings_name(tmp_path: Path) -> None:
+    settings = Settings(index=tmp_path / "index", engine="memory")
+    library = Library(settings)
+    filled(library, tmp_path / "news")
+    assert (answers(library), answers(Library(settings))) == (list("012345678"), list("012345678"))
+    assert (library.status().engine, library.status().pending) == ("memory", 0)
+    library.backup(tmp_path / "backup")
+    assert library.remove(["3"]) == 1
+    library.rebuild()
+    assert len(answers(library)) == 8
+    assert library.verify().problems == ()
+    library.restore(tmp_path / "backup")
+    assert answers(library) == list("012345678")
+    assert not list((tmp_path / "index").glob("local/*/*"))
+    assert answers(Library(Settings(index=tmp_path / "index"))) == list("012345678")
+
+
 def test_a_search_mends_an_index_whose_lexical_number_is_lost(
     open_library: Callable[[], Library], tmp_path: Path
 ) -> None:
     filled(open_library(), tmp_path / "news")
     (tmp_path / "index/local/1/lexical.json").unlink()
     results = open_library().search("committee")
-    assert results.pending == 0
+    assert results.index.pending == 0
     assert [hit.why.lexical_rank > 0 for hit in results.hits] == [True] * 9
 
 

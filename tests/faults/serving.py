@@ -10,14 +10,14 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import conftest
 
-from searchsvc import library
+from searchsvc import library, models
 from searchsvc.interfaces.http.server import serve
 from searchsvc.settings import Settings
 
 
 def main() -> None:
     embedder = conftest.BagOfWords()
-    library.load = lambda *_, **__: embedder
+    models.load_embedder = lambda *_, **__: embedder
     serve(library.Library(Settings(index=Path(sys.argv[1]), port=0), announce=tell))
 
 

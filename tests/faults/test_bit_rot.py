@@ -141,8 +141,8 @@ def test_a_bit_that_is_flipped_in_the_file_itself_is_noticed(stocked: Library, w
 
 
 def test_the_sweep_finds_it_by_and_by(stocked: Library, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("searchsvc.library.SWEEP_SECONDS", 0.0)
-    monkeypatch.setattr("searchsvc.library.SWEPT_ROWS", 2)
+    monkeypatch.setattr("searchsvc.library.maintenance.SWEEP_SECONDS", 0.0)
+    monkeypatch.setattr("searchsvc.library.maintenance.SWEPT_ROWS", 2)
     before = contents(stocked)
     flip(stocked, "articles", "text", "key = ?", "cobalt.txt", 1)
     flip(stocked, "vectors", "vector", OF_VECTORS, "silver.txt", 2)
@@ -195,7 +195,7 @@ def test_a_catalogue_that_fell_back_behind_its_search_index_is_said(stocked: Lib
     shelf = Library(settings, announce=said.append)
     if again:
         shelf.add([RawArticle("other", "Other", "There was lead instead."), RawArticle("more", "More", "And mercury.")])
-    assert [hit for hit in shelf.search("tin").hits if "tin" in hit.text.split()] == []
+    assert [hit for hit in shelf.search("tin").hits if "tin" in hit.passage.text.split()] == []
     lost = f"the catalogue ends at change {generation}, the search index had reached {generation + 1} "
     assert [one for one in said if lost in one and "up to 1 changes may be lost; index the sources again" in one]
     for one in (shelf, Library(settings)):

@@ -43,9 +43,9 @@ from hypothesis.stateful import (
 
 from searchsvc.errors import Busy, DamagedCatalogue, NoIndex, NotFound, Unwritable
 from searchsvc.library import Library
-from searchsvc.query.filter import Filter
-from searchsvc.query.question import parse_question
-from searchsvc.search.pipeline import run_query
+from searchsvc.query import Query
+from searchsvc.query.interpretation import interpret
+from searchsvc.search.pipeline import Pipeline
 from searchsvc.settings import Settings
 from searchsvc.text.article import RawArticle, article_id
 
@@ -79,13 +79,13 @@ def answers(shelf: Library, expected: State, gone: set[str]) -> State:
     found: State = {}
     for word, holders in Counter(expected.values()).items():
         for hit in shelf.search(word, limit=holders, fold=False).hits:  # more than one while a file is being renamed
-            if word in hit.answer_text:
+            if word in hit.answer.text:
                 found[hit.article.key] = word
     asked = sorted(gone)
     for start in range(0, len(asked), 100):
         for hit in shelf.search(" ".join(asked[start : start + 100]), limit=5).hits:
             if hit.why.lexical_rank:
-                found[hit.article.key] = hit.answer_text
+                found[hit.article.key] = hit.answer.text
     return found
 
 
@@ -166,7 +166,7 @@ class Writers:
     """Does jobs with `faults/writers.py`, one after another."""
 
     def __init__(self) -> None:
-        command = [sys.executable, str(HERE / "faults" / "writers.py")]
+        command = [sys.executable, str(HERE / "writers.py")]
         self._server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def __enter__(self) -> "Writers":
@@ -312,6 +312,7 @@ def kill_at_random(home: Path, writers: Writers, kills: int, seed: int) -> Count
     return struck
 
 
+@pytest.mark.slow
 def test_writers_killed_at_random_moments_lose_nothing(tmp_path: Path, writers: Writers) -> None:
     assert kill_at_random(tmp_path, writers, kills=10, seed=1).total() == 10
 
@@ -435,6 +436,7 @@ def kill_at_places(home: Path, writers: Writers, *, every: bool) -> Counter[str]
     return struck
 
 
+@pytest.mark.slow
 def test_writers_killed_at_each_place_lose_nothing(tmp_path: Path, writers: Writers) -> None:
     assert {*kill_at_places(tmp_path, writers, every=False)} == SOME_PLACES
 
@@ -476,7 +478,7 @@ class Server:
             time.sleep(0.02)
         self.ready = ready
 
-    def parse_question(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
+    def ask(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
         """Return the status and what was answered; raises OSError or HTTPException when nobody answers."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
@@ -575,6 +577,7 @@ def kill_servers(home: Path, kills: int, seed: int) -> int:
     return confirmed
 
 
+@pytest.mark.slow
 def test_a_server_of_several_processes_leaves_none_behind_when_it_is_killed(tmp_path: Path) -> None:
     server = Server(tmp_path / "index", "--workers", "2")
     assert server.ask("POST", "/articles", {"key": "a", "text": text_of("w00001x")})[0] == 200
@@ -588,6 +591,7 @@ def test_a_server_of_several_processes_leaves_none_behind_when_it_is_killed(tmp_
     server.kill()
 
 
+@pytest.mark.slow
 def test_servers_killed_while_they_are_asked_and_written_to_lose_nothing(tmp_path: Path) -> None:
     assert kill_servers(tmp_path, kills=1, seed=4) > 0
 
@@ -659,6 +663,7 @@ def damage_each(base: Desk, home: Path, *, every: bool) -> Counter[str]:
     return struck
 
 
+@pytest.mark.slow
 def test_a_damaged_search_file_is_made_anew_and_never_served(base: Desk, tmp_path: Path) -> None:
     struck = damage_each(base, tmp_path, every=False)
     assert {"dense.json", "dense-N.faiss", "dense-N.npy", "lexical.json", "meta.json", "writer.lock"} < {*struck}
@@ -786,6 +791,7 @@ def test_a_full_disk_is_said_and_gone_on_from_when_there_is_room(base: Desk, sma
 # 5. Several at once, clocks, and files that are not what they were a moment ago
 
 
+@pytest.mark.slow
 def test_writers_that_write_at_once_end_as_one_after_another_would(tmp_path: Path) -> None:
     index = tmp_path / "index"
     presses = [Press(tmp_path / "news", seed=6), Press(tmp_path / "more", seed=7, prefix="g")]
@@ -818,9 +824,9 @@ def test_a_snapshot_answers_as_it_did_while_ten_newer_ones_are_made(
     newer = [{f"a{n}": f"w1{n:04d}x", f"b{n}": f"w2{n:04d}x"} for n in range(10)]
     writers.do(index, *(["add", {key: text_of(word) for key, word in one.items()}] for one in newer), ["rebuild"])
     for key, word in then.items():
-        asked = parse_question(word, limit=1, per_article=1, max_tokens=None, allowed=Filter())
-        (hit,) = run_query(asked, snapshot, shelf.catalogue, words).hits
-        assert (hit.article.key, hit.text) == (key, text_of(word).split("\n\n")[1])
+        query = Query(word, limit=1)
+        (hit,) = Pipeline(snapshot, shelf.catalogue, words).run(query, interpret(query)).hits
+        assert (hit.article.key, hit.passage.text) == (key, text_of(word).split("\n\n")[1])
     now = then | {key: word for one in newer for key, word in one.items()}
     assert_right(index, now, {*then.values()}, shelf)
 
@@ -1051,7 +1057,7 @@ class Deeds(RuleBasedStateMachine):
     def what_is_there_is_found(self) -> None:
         self.done.append(None)
         for word in [*self.state.values()][-2:]:
-            assert word in self.shelf.search(word, limit=1).hits[0].answer_text
+            assert word in self.shelf.search(word, limit=1).hits[0].answer.text
         assert recorded(self.home / "index") == self.state
 
 
@@ -1066,5 +1072,6 @@ def do_anything(words: Words, writers: Writers, runs: int, steps: int, seed: int
     return len(machine.done)  # type: ignore[attr-defined]
 
 
+@pytest.mark.slow
 def test_anything_in_any_order_leaves_what_a_plain_model_says(words: Words, writers: Writers) -> None:
     assert do_anything(words, writers, runs=6, steps=40, seed=10) >= 200

@@ -20,10 +20,11 @@ import os, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 import conftest
-from searchsvc import library
+from searchsvc import library, models
+from searchsvc.engines.local import LocalEngine
 from searchsvc.text.article import RawArticle
 embedder = conftest.BagOfWords()
-library.load = lambda *_, **__: embedder
+models.load_embedder = lambda *_, **__: embedder
 shelf = library.Library(library.Settings(index=Path(sys.argv[1])))
 shelf.add([RawArticle("a", "First", "The committee spoke of copper.")])
 if sys.argv[3] == "one file":
@@ -31,7 +32,7 @@ if sys.argv[3] == "one file":
     sys.exit()
 shelf.catalogue.compact()
 if sys.argv[3] == "behind":
-    library.LocalEngine.follow = lambda *_: os._exit(0)
+    LocalEngine.follow = lambda *_: os._exit(0)
 shelf.add([RawArticle("b", "Second", "The committee spoke of nickel.")])
 os._exit(0)
 """
@@ -65,7 +66,7 @@ def frozen(tmp_path: Path, words: Any) -> Iterator[Callable[[str], Path]]:  # no
 
 
 def found(shelf: Library, word: str) -> list[str]:
-    return [hit.article.key for hit in shelf.search(word).hits if word in hit.text]
+    return [hit.article.key for hit in shelf.search(word).hits if word in hit.passage.text]
 
 
 @pytest.mark.parametrize("how", ["one file", "a log", "a log without -shm", "behind"])

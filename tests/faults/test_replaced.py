@@ -191,12 +191,12 @@ def test_a_change_that_was_committed_while_the_index_was_moved_away_is_not_confi
     shelf = library_of(index, "copper")
     from searchsvc import library as module
 
-    def fold(catalogue: Catalogue) -> None:
+    def find(catalogue: Catalogue) -> None:
         move_away(index)
-        folded(catalogue)
+        real(catalogue)
 
-    folded = module.find_near_duplicates
-    monkeypatch.setattr(module, "find_near_duplicates", fold)
+    real = module.find_near_duplicates
+    monkeypatch.setattr(module, "find_near_duplicates", find)
     with pytest.raises(NoIndex):
         shelf.add([RawArticle("more", "More", "There is more.")])
 

@@ -38,7 +38,7 @@ import faiss
 import filelock
 import tantivy
 
-from searchsvc import library
+from searchsvc import library, models
 from searchsvc.catalogue import backup as copies
 from searchsvc.catalogue import connection as db
 from searchsvc.engines.local import dense, lexical
@@ -49,11 +49,12 @@ from searchsvc.ingest import reembed as moving
 from searchsvc.ingest.prepare import Preparer
 from searchsvc.interfaces import serialize as wire
 from searchsvc.interfaces.cli import commands as cli
-from searchsvc.interfaces.cli import terminal
+from searchsvc.interfaces.cli import print_index
+from searchsvc.library import maintenance
 from searchsvc.readers import process
 from searchsvc.text.article import RawArticle
 
-IMPORTED = (cli, copies, faiss, filelock, tantivy, terminal, wire)
+IMPORTED = (cli, copies, faiss, filelock, tantivy, print_index, wire)
 
 PLACES: tuple[tuple[Any, str, Callable[..., str]], ...] = (
     (process.ReaderProcesses, "read", lambda *_: "read a file"),
@@ -184,12 +185,12 @@ def tell(**facts: object) -> None:
 
 def main() -> None:
     embedder = conftest.BagOfWords()
-    library.load = lambda *_, **__: embedder
+    models.load_embedder = lambda *_, **__: embedder
     warm = RawArticle("warm", "Warm", "So that no job has to load what this takes.")
     Preparer(embedder, 160).prepare(warm, "", None, lambda _: frozenset())
     # Small, so that a few articles take every path.
-    indexing.BATCH, moving.AT_ONCE, dense.FRESH_MOST, dense.FRESH_SHARE = 6, 3, 6, 0.0
-    library.DEAD_SHARE, library.DEAD_BYTES = 0.0, 0
+    indexing.BATCH, moving.AT_ONCE, dense.FRESH_MIN, dense.FRESH_SHARE = 6, 3, 6, 0.0
+    maintenance.UNUSED_SHARE, maintenance.UNUSED_BYTES = 0.0, 0
     for line in sys.stdin:
         child = os.fork()
         if child == 0:

@@ -174,8 +174,8 @@ def test_a_near_quote_is_found_wherever_it_stands_in_a_long_article(quote):
 
 
 def test_of_long_repetitive_articles_few_and_short_windows_are_aligned():
-    wanted = quotes.wording("the quick brown dog jumped so " * 33)
-    texts = [quotes.folded("the quick brown fox jumped so " * 10_000), "the quick brown fox " * 500] * 20
+    wanted = quotes.words_of_quote("the quick brown dog jumped so " * 33)
+    texts = [quotes.normalize_quote("the quick brown fox jumped so " * 10_000), "the quick brown fox " * 500] * 20
     windows = [window for _, some in quotes._windows(wanted, texts) for window in some]
     assert max(end - start for start, end in windows) < 2.2 * len(wanted)
     assert 40 < len(windows) <= quotes.WINDOWS * len(texts)

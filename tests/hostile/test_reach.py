@@ -15,8 +15,8 @@ from starlette.routing import Route
 
 from searchsvc.errors import BadInput
 from searchsvc.interfaces.http.app import create_app
+from searchsvc.interfaces.http.hidden_paths import HiddenPaths
 from searchsvc.interfaces.http.hostnames import hostnames_of
-from searchsvc.interfaces.http.paths import Places
 from searchsvc.interfaces.http.server import warning
 from searchsvc.library import Library
 from searchsvc.settings import Settings
@@ -149,7 +149,7 @@ def test_no_path_of_the_machine_is_told_over_http(tmp_path: Path) -> None:
 
 
 def test_paths_are_shown_from_the_folder_that_is_served() -> None:
-    places = Places(["/srv/my news", "/srv/index", "/models/mini", "relative/news"])
+    hidden = HiddenPaths(["/srv/my news", "/srv/index", "/models/mini", "relative/news"])
     shown = {
         "there is no index in /srv/index": "there is no index in index",
         "/srv/my news/2024/a.jsonl, line 3": "my news/2024/a.jsonl, line 3",
@@ -162,8 +162,8 @@ def test_paths_are_shown_from_the_folder_that_is_served() -> None:
         "GET /docs lists what can be asked": "GET /docs lists what can be asked",
         "read and/or written; 1/2": "read and/or written; 1/2",
     }
-    assert {text: places.hidden(text) for text in shown} == shown
-    assert places.hidden_in({"a": [{"b": "/srv/index/x"}], "n": 1, "z": None}) == {
+    assert {text: hidden.hide(text) for text in shown} == shown
+    assert hidden.hide_in({"a": [{"b": "/srv/index/x"}], "n": 1, "z": None}) == {
         "a": [{"b": "index/x"}],
         "n": 1,
         "z": None,

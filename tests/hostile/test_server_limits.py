@@ -16,8 +16,8 @@ from typing import Any
 import httpx
 import pytest
 
-from searchsvc.interfaces.http.bodies import BOUNDS, MIB, SMALL, Unread, must_be_simple
-from searchsvc.interfaces.http.limits import MOST_LARGE, Limits
+from searchsvc.interfaces.http.bodies import BODY_LIMITS, MIB, SMALL, BodyRefused, must_be_simple
+from searchsvc.interfaces.http.middleware import MAX_LARGE_BODIES, Limits
 from searchsvc.library import Library
 from searchsvc.readers.fields import from_record
 from searchsvc.settings import Settings
@@ -26,7 +26,7 @@ LIMITS = Limits(head_seconds=2.0, idle_seconds=2, body_seconds=2.0, answer_secon
 SERVE = f"""
 import sys
 from pathlib import Path
-from searchsvc.interfaces.http.limits import Limits
+from searchsvc.interfaces.http.middleware import Limits
 from searchsvc.interfaces.http.server import serve
 from searchsvc.library import Library
 from searchsvc.settings import Settings
@@ -71,9 +71,11 @@ class Server:
 
     def sockets(self) -> int:
         """Return how many connections the process has open."""
-        return sum(
-            "socket" in str(one.readlink()) for one in Path(f"/proc/{self.pid}/fd").iterdir() if one.is_symlink()
-        )
+        count = 0
+        for file in Path(f"/proc/{self.pid}/fd").iterdir():
+            with suppress(FileNotFoundError):  # closed meanwhile
+                count += "socket" in str(file.readlink())
+        return count
 
 
 @pytest.fixture(scope="module")
@@ -127,6 +129,7 @@ def refusal(answer: bytes, status: int, code: str) -> str:
 # ---------------------------------------------------------------------- heads
 
 
+@pytest.mark.serial
 def test_sixty_slow_senders_of_heads_are_dropped_and_others_answered(server: Server) -> None:
     begun = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nX"
     with ExitStack() as stack:
@@ -227,6 +230,7 @@ def test_what_is_no_http_is_refused(server: Server) -> None:
         assert refusal(said(connection), 400, "bad_request") == "this is no request of HTTP/1.1"
 
 
+@pytest.mark.serial
 def test_idle_connections_are_closed_and_may_be_used_meanwhile(server: Server) -> None:
     with closing(server.connect()) as connection:
         for _ in range(3):
@@ -277,6 +281,7 @@ def post(path: str, length: int, *more: bytes) -> bytes:
     return head.encode() + b"".join(more) + b"\r\n"
 
 
+@pytest.mark.serial
 def test_sixty_slow_bodies_are_not_held_and_no_search_waits_for_them(server: Server) -> None:
     server.measure_anew()
     before, answers = server.memory(), []
@@ -297,12 +302,13 @@ def test_sixty_slow_bodies_are_not_held_and_no_search_waits_for_them(server: Ser
     assert small.status_code == 200
     for one in senders:
         one.join()
-    assert server.memory("VmHWM") - before < (MOST_LARGE * 16 + 100) * MIB
+    assert server.memory("VmHWM") - before < (MAX_LARGE_BODIES * 16 + 100) * MIB
     statuses = {answer.split(b" ", 2)[1] for answer in answers if answer}
     assert statuses <= {b"408", b"429"}
     assert b"429" in statuses
 
 
+@pytest.mark.serial
 def test_a_slow_body_gets_a_deadline(server: Server) -> None:
     with closing(server.connect()) as connection:
         connection.sendall(post("/search", 1_000) + b'{"q": ')
@@ -329,7 +335,7 @@ def test_a_slow_body_gets_a_deadline(server: Server) -> None:
 
 def test_large_bodies_take_turns_before_they_are_sent(server: Server) -> None:
     with ExitStack() as stack:
-        for _ in range(MOST_LARGE):
+        for _ in range(MAX_LARGE_BODIES):
             connection = stack.enter_context(closing(server.connect()))
             connection.sendall(post("/articles", MIB, b"Expect: 100-continue\r\n"))
             assert connection.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -396,6 +402,7 @@ def test_an_answer_that_nobody_takes_is_let_go(server: Server, times: int) -> No
             time.sleep(0.05)
 
 
+@pytest.mark.serial
 def test_an_answer_that_is_taken_slowly_is_given_whole(server: Server) -> None:
     with closing(socket.socket()) as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
@@ -411,7 +418,7 @@ def test_an_answer_that_is_taken_slowly_is_given_whole(server: Server) -> None:
 
 # ---------------------------------------------------------------------- JSON
 
-SIZE = BOUNDS["/articles"].size
+SIZE = BODY_LIMITS["/articles"].size
 HOSTILE: dict[str, Callable[[], bytes]] = {
     "arrays": lambda: b"[" * SIZE,
     "objects": lambda: b'{"a":' * (SIZE // 5),
@@ -472,7 +479,7 @@ def test_unknown_names_are_refused_at_the_first(server: Server) -> None:
 )
 def test_values_are_counted_outside_strings(body: bytes, refused: bool) -> None:
     if refused:
-        with pytest.raises(Unread):
+        with pytest.raises(BodyRefused):
             must_be_simple(body, values=20, depth=5)
     else:
         must_be_simple(body, values=20, depth=5)

@@ -55,7 +55,7 @@ class Models:
 @pytest.fixture
 def models(words: Any, monkeypatch: pytest.MonkeyPatch) -> Models:
     found = Models(type(words))
-    monkeypatch.setattr("searchsvc.library.load", found.load)
+    monkeypatch.setattr("searchsvc.models.load_embedder", found.load)
     monkeypatch.setattr(reembed, "AT_ONCE", 4)
     return found
 
@@ -74,7 +74,7 @@ def set_to(shelf: Library, **wishes: Any) -> Library:
 
 
 def space_of(shelf: Library) -> tuple[str, int, int]:
-    space = shelf.served.space
+    space = shelf.catalogue.spaces.get()
     return space.model, space.dimension, space.passage_tokens
 
 
@@ -91,7 +91,7 @@ def test_another_model_embeds_everything_anew_while_the_old_index_answers(stocke
 
     def ask() -> None:
         results = reader.search("committee river", limit=100)
-        seen.append((space_of(reader), {hit.article.key for hit in results.hits}, results.pending))
+        seen.append((space_of(reader), {hit.article.key for hit in results.hits}, results.index.pending))
         seen.append((reader.status().model, reader.status().passages, reader.verify().problems))
 
     models.meanwhile = [ask] * 3
@@ -213,7 +213,7 @@ def test_another_passage_size_embeds_only_passages_that_are_cut_anew(stocked: Li
     embedder.embedded.clear()
     set_to(stocked, passage_tokens=32).rebuild()
     hits = stocked.search("river", limit=1, per_article=10).hits
-    texts = [hit.text for hit in sorted(hits, key=lambda hit: hit.start)]
+    texts = [hit.passage.text for hit in sorted(hits, key=lambda hit: hit.passage.start)]
     assert " ".join(texts) == LONG
     assert sorted(embedder.embedded) == sorted(f"Flood\n{text}" for text in texts)
     assert (stocked.status().passages, stocked.status().passage_tokens) == (12 + len(texts), 32)
@@ -268,15 +268,15 @@ def test_sentences_are_marked_after_a_move_as_before(stocked: Library) -> None:
     for wish in ({"model": "other"}, {"passage_tokens": 64}):
         set_to(stocked, **wish).rebuild()
         hit = stocked.search("what ammunition does Russia seek").hits[0]
-        assert hit.answer_text == "Russia seeks ammunition."
+        assert hit.answer.text == "Russia seeks ammunition."
         row = stocked.article(article_id("band")).row
-        (passage,) = stocked.catalogue.passages.of_article(row, stocked.served.space.row)
+        (passage,) = stocked.catalogue.passages.of_article(row, stocked.catalogue.spaces.get().row)
         assert stocked.catalogue.vectors.of_sentences([passage.row])[passage.row].shape == (3, 48)
 
 
 def test_after_a_move_every_text_has_its_own_vector_of_the_new_model(stocked: Library, models: Models) -> None:
     set_to(stocked, model="other").rebuild()
-    space, embedder = stocked.served.space, models.load("other")
+    space, embedder = stocked.catalogue.spaces.get(), models.load("other")
     for key in sorted(EVERY):
         entry = stocked.article(article_id(key))
         vectors = stocked.catalogue.vectors.of_articles([entry.row], space.row).vectors
@@ -292,7 +292,7 @@ import sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import conftest
-from searchsvc import library
+from searchsvc import library, models
 from searchsvc.ingest import reembed
 reembed.AT_ONCE = 3
 class Slow(conftest.BagOfWords):
@@ -302,7 +302,7 @@ class Slow(conftest.BagOfWords):
             stream.writelines(text.partition("\\n")[0] + "\\n" for text in texts)
         return super().passages(texts)
 embedder = Slow(48, "weights of other")
-library.load = lambda *_, **__: embedder
+models.load_embedder = lambda *_, **__: embedder
 shelf = library.Library(library.Settings(index=Path(sys.argv[2]), model="other"))
 print("ready", flush=True)
 shelf.rebuild()

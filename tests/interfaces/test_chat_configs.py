@@ -1,4 +1,4 @@
-"""README's section on chat tools: each block is read as the program that it is for would read it, and started."""
+"""docs/chat-tools.md: each block is read as the program that it is for would read it, and started."""
 
 import asyncio
 import json
@@ -24,25 +24,25 @@ Serving = Callable[[Library], AbstractContextManager[httpx.Client]]
 ROOT = Path(__file__).parents[2]
 SEEDS = sorted((ROOT / "seeds").glob("*.txt"))
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-SECTION = README.split("\n## In chat tools\n")[1].split("\n## ")[0]
+PAGE = (ROOT / "docs/chat-tools.md").read_text(encoding="utf-8")
 TITLE = "Putin praises North Korea’s support for Russia’s war against Ukraine"
 TOOLS = {"search", "fetch", "search_news", "similar", "timeline", "verify_quote"}
 LOCAL = "http://127.0.0.1:8000"
 
 
-def blocks(language: str, text: str = SECTION) -> list[str]:
+def blocks(language: str, text: str = PAGE) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
 
 
 def sh(program: str) -> list[list[str]]:
-    """Return the commands of the section that run a program, as a shell reads them."""
+    """Return the commands of the page that run a program, as a shell reads them."""
     typed = [shlex.split(line, comments=True) for block in blocks("sh") for line in block.splitlines()]
     return [words for words in typed if words[:1] == [program]]
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with an index, such as README's commands and programs are run in."""
+    """Return a folder with an index, such as the page's commands and programs are run in."""
     folder = tmp_path_factory.mktemp("chats")
     Library(Settings(index=folder / "index")).index(SEEDS)
     return folder
@@ -55,7 +55,7 @@ def server(folder: Path, serving: Serving) -> Iterator[httpx.Client]:
 
 
 def started(words: list[str], folder: Path) -> StdioServerParameters:
-    """Return what a chat tool would start, with the index of this test in place of the one that README names."""
+    """Return what a chat tool would start, with the index of this test in place of the one that the page names."""
     assert words[0] == "searchsvc"
     index = str(folder / "index")
     there = [index if word == "/path/to/index" else word for word in words[1:]]
@@ -77,6 +77,13 @@ def talks(server: StdioServerParameters | str) -> None:
     assert name == "searchsvc"
     assert tools >= TOOLS
     assert titles == [TITLE]
+
+
+@pytest.mark.parametrize("language", ["json", "sh"])
+def test_what_readme_says_of_chat_tools_is_the_pages(language: str) -> None:
+    section = README.split("\n## In chat tools\n")[1].split("\n## ")[0]
+    assert blocks(language, section)
+    assert set(blocks(language, section)) <= set(blocks(language))
 
 
 @pytest.mark.parametrize("block", blocks("json"))
@@ -101,15 +108,13 @@ def test_claude_code_is_told_the_address_of_a_server(server: httpx.Client) -> No
 
 
 def test_every_address_is_one_that_the_server_answers_at(server: httpx.Client) -> None:
-    paths = {
-        re.sub(r"^https?://[^/]+", "", one) for one in re.findall(r"https?://[^\s`\"]+/(?:mcp|websearch)", SECTION)
-    }
+    paths = {re.sub(r"^https?://[^/]+", "", one) for one in re.findall(r"https?://[^\s`\"]+/(?:mcp|websearch)", PAGE)}
     assert paths == {"/mcp", "/websearch"}
     talks(address(f"{LOCAL}/mcp", server))
 
 
 def address(written: str, server: httpx.Client) -> str:
-    """Return an address of README's with this server in place of the one that it names."""
+    """Return an address of the page with this server in place of the one that it names."""
     return written.replace(LOCAL, str(server.base_url).rstrip("/"))
 
 
@@ -131,7 +136,7 @@ def test_open_webui_searches_as_its_variables_say(server: httpx.Client) -> None:
     assert httpx.get(found["link"]).status_code == 200
 
 
-@pytest.mark.parametrize("block", blocks("python", README))
+@pytest.mark.parametrize("block", blocks("python"))
 def test_a_python_block_runs_and_finds(block: str, folder: Path, server: httpx.Client) -> None:
     typed = [sys.executable, "-c", address(block, server)]
     environment = {"PYTHONPATH": str(ROOT), "HOME": str(Path.home()), "PYTHONIOENCODING": "utf-8"}

@@ -15,8 +15,8 @@ from searchsvc.interfaces.cli.commands import run
 from searchsvc.interfaces.http.app import create_app
 from searchsvc.library import Library
 from searchsvc.search.brief import Brief, brief_markdown, brief_of
-from searchsvc.search.pipeline import Results
 from searchsvc.search.quotes import QuoteCheck
+from searchsvc.search.results import Results
 from searchsvc.search.timeline import ABOUT, timeline_of
 from searchsvc.settings import Settings
 from searchsvc.text.article import Article, RawArticle, article_id
@@ -88,7 +88,7 @@ def test_a_timeline_holds_the_best_hit_of_each_day_oldest_first(library: Library
         (date(2024, 6, 4), "peaks"),
         (date(2024, 6, 6), "falls"),
     ]
-    assert timeline.days[1].hit.answer_text == "The flood in Passau peaked at ten metres."
+    assert timeline.days[1].hit.answer.text == "The flood in Passau peaked at ten metres."
     assert [copy.key for copy in timeline.days[1].hit.also_in] == ["copy"]
     assert (timeline.question, timeline.as_of, timeline.convincing) == (QUESTION, AS_OF, True)
 
@@ -129,7 +129,8 @@ def test_a_brief_is_numbered_by_day_the_newest_first_and_undated_last(library: L
     ]
     assert [one.number for one in brief.citations] == [1, 2, 3, 4]
     assert [one.key for one in brief.citations[1].also_in] == ["copy"]
-    assert [one.text for one in brief.citations] == [one.article.text[one.start : one.end] for one in brief.citations]
+    for one in brief.citations:
+        assert one.sentence == one.article.excerpt(one.sentence.start, one.sentence.end)
 
 
 def test_a_sentence_that_two_articles_hold_is_quoted_once(found: Results) -> None:
@@ -196,8 +197,8 @@ def test_similar_articles_come_without_the_article_and_its_copies(library: Libra
     scores = [hit.score for hit in hits]
     assert scores == sorted(scores, reverse=True)
     for hit in hits:
-        assert hit.article.text[hit.start : hit.end] == hit.text
-        assert hit.answer in hit.sentences
+        assert hit.article.text[hit.passage.start : hit.passage.end] == hit.passage.text
+        assert (hit.answer.start, hit.answer.end) in hit.sentences
         assert hit.why.dense_adds == hit.score == hit.why.cosine
 
 
@@ -221,9 +222,10 @@ def test_unknown_articles_and_limits_are_refused(library: Library) -> None:
 
 def test_a_quote_is_looked_for_in_one_article_or_in_all(library: Library) -> None:
     exact = library.verify_quote("the Danube in Passau ROSE to nine metres")
-    assert (exact.verdict, exact.article and exact.article.key, exact.start, exact.end) == ("exact", "rises", 0, 40)
+    assert (exact.verdict, exact.article and exact.article.key) == ("exact", "rises")
+    assert (exact.wording.start, exact.wording.end) == (0, 40)
     near = library.verify_quote("The Danube in Passau rose to seven metres on Monday")
-    assert (near.verdict, near.text) == ("near", "The Danube in Passau rose to nine metres on Monday")
+    assert (near.verdict, near.wording.text) == ("near", "The Danube in Passau rose to nine metres on Monday")
     assert library.verify_quote("The Danube in Passau rose to nine metres", article_id("tuna")) == QuoteCheck(
         "not_found"
     )

@@ -17,7 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from searchsvc.interfaces.version import FROM_SOURCE, version
+from searchsvc import FROM_SOURCE, __version__
+from searchsvc.__main__ import main
 from searchsvc.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -69,6 +70,24 @@ def run(*arguments, cwd, **environment):
         check=False,
         timeout=300,
     )
+
+
+@pytest.fixture
+def run_here(monkeypatch, capfd):
+    """Run it in this process, which saves the imports: for what depends on the arguments alone."""
+
+    def run_here(*arguments, cwd):
+        for name in [name for name in os.environ if name.startswith("SEARCHSVC_")]:
+            monkeypatch.delenv(name)
+        monkeypatch.setenv("COLUMNS", "80")
+        monkeypatch.setenv("NO_COLOR", "1")
+        monkeypatch.chdir(cwd)
+        monkeypatch.setattr("sys.argv", ["searchsvc", *arguments])
+        with pytest.raises(SystemExit) as end:
+            main()
+        return subprocess.CompletedProcess(arguments, end.value.code, *capfd.readouterr())
+
+    return run_here
 
 
 def imported(done):
@@ -227,8 +246,8 @@ def test_json_is_one_document_with_the_fields_of_the_contract(building):
         (["--source", "Evening Post", "--source", "Nobody"], {"ferry-2"}),
     ],
 )
-def test_dates_and_sources_narrow_a_search(built, bounds, keys):
-    found = json.loads(run("search", "ferry", *bounds, "--json", cwd=built).stdout)
+def test_dates_and_sources_narrow_a_search(built, bounds, keys, run_here):
+    found = json.loads(run_here("search", "ferry", *bounds, "--json", cwd=built).stdout)
     assert {hit["article"]["key"] for hit in found["hits"]} == keys
 
 
@@ -241,8 +260,8 @@ def test_dates_and_sources_narrow_a_search(built, bounds, keys):
         (["ferry -hotels after:2024"], {"ferry-2"}),
     ],
 )
-def test_operators_in_the_question_narrow_a_search(built, question, keys):
-    found = json.loads(run("search", *question, "--json", cwd=built).stdout)
+def test_operators_in_the_question_narrow_a_search(built, question, keys, run_here):
+    found = json.loads(run_here("search", *question, "--json", cwd=built).stdout)
     assert found["query"] == " ".join(question)
     assert {hit["article"]["key"] for hit in found["hits"]} == keys
 
@@ -346,8 +365,8 @@ def _read(end):
 @pytest.mark.parametrize(
     "command", [["search", "x"], ["status"], ["verify"], ["rebuild"], ["rm", "x"], ["backup", "x"]]
 )
-def test_without_index_and_seeds_the_exit_code_is_3(tmp_path, command):
-    done = run(*command, cwd=tmp_path)
+def test_without_index_and_seeds_the_exit_code_is_3(tmp_path, command, run_here):
+    done = run_here(*command, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (3, "")
     assert re.fullmatch(r"searchsvc: there is no index in \S+(,.*)?; searchsvc index PATH… makes one.*\n", done.stderr)
     assert not (tmp_path / "index").exists()
@@ -373,9 +392,9 @@ def test_without_index_and_seeds_the_exit_code_is_3(tmp_path, command):
         ["index", "there/is/no/such/path"],
     ],
 )
-def test_wrong_use_is_said_in_one_line_and_exits_with_2(tmp_path, arguments):
+def test_wrong_use_is_said_in_one_line_and_exits_with_2(tmp_path, arguments, run_here):
     (tmp_path / "seeds").mkdir()
-    done = run(*arguments, cwd=tmp_path)
+    done = run_here(*arguments, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
     assert re.fullmatch(r"searchsvc: .+\n", done.stderr)
     assert not (tmp_path / "index").exists()
@@ -579,8 +598,8 @@ def test_help_needs_nothing_but_the_standard_library(tmp_path, arguments):
 def test_the_version_is_that_of_the_project(tmp_path):
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert project["version"] + "+source" == FROM_SOURCE
-    assert run("--version", cwd=tmp_path).stdout == f"searchsvc {version()}\n"
-    assert version() in {project["version"], FROM_SOURCE}
+    assert run("--version", cwd=tmp_path).stdout == f"searchsvc {__version__}\n"
+    assert __version__ in {project["version"], FROM_SOURCE}
 
 
 def test_every_setting_is_an_option(tmp_path):

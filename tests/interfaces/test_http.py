@@ -17,9 +17,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from searchsvc.interfaces.http.bodies import BOUNDS
+from searchsvc.interfaces.http.bodies import BODY_LIMITS
 from searchsvc.interfaces.http.hostnames import hostnames_of
-from searchsvc.interfaces.http.limits import KINDS, MOST_SEARCHES
+from searchsvc.interfaces.http.middleware import MAX_SEARCHES
 from searchsvc.library import Library
 from searchsvc.settings import Settings
 
@@ -37,7 +37,7 @@ SUSHI = {
     "published": "2024-03-05T08:00:00+09:00",
     "language": "en",
 }
-BODY_BYTES = BOUNDS["/articles"].size
+BODY_BYTES = BODY_LIMITS["/articles"].size
 JSON = {"content-type": "application/json"}
 Serving = Callable[[Library], AbstractContextManager[httpx.Client]]
 
@@ -639,8 +639,8 @@ def test_more_searches_than_can_be_served_are_sent_away(
             gate.wait()
             return super().search(*args, **named)  # type: ignore[arg-type]
 
-    with serving(Gated(settings)) as gated, ThreadPoolExecutor(MOST_SEARCHES + 8) as pool:
-        asked = [pool.submit(gated.get, "/search", params={"q": QUESTION}) for _ in range(MOST_SEARCHES + 8)]
+    with serving(Gated(settings)) as gated, ThreadPoolExecutor(MAX_SEARCHES + 8) as pool:
+        asked = [pool.submit(gated.get, "/search", params={"q": QUESTION}) for _ in range(MAX_SEARCHES + 8)]
         while sum(one.done() for one in asked) < 8:
             time.sleep(0.01)
         assert gated.get("/healthz").json() == {"alive": True}  # with every thread taken
@@ -650,7 +650,7 @@ def test_more_searches_than_can_be_served_are_sent_away(
             assert error(answer, 429, "too_many")["message"] == "64 searches are under way already"
             assert answer.headers["retry-after"] == "1"
         answers = [one.result() for one in asked]
-        assert sorted(answer.status_code for answer in answers) == [200] * MOST_SEARCHES + [429] * 8
+        assert sorted(answer.status_code for answer in answers) == [200] * MAX_SEARCHES + [429] * 8
         assert gated.get("/search", params={"q": QUESTION}).status_code == 200
 
 
@@ -751,7 +751,9 @@ def test_the_document_names_every_operation_and_parameter(client: httpx.Client) 
     for all_ in document["paths"].values():
         for operation in all_.values():
             assert operation["description"]
-            assert operation["responses"]["422"]["content"]["application/json"]["schema"]["$ref"].endswith("/Refusal")
+            assert operation["responses"]["422"]["content"]["application/json"]["schema"]["$ref"].endswith(
+                "/ErrorResponse"
+            )
 
 
 def test_answers_have_the_fields_that_the_document_says(client: httpx.Client, sushi: str) -> None:
@@ -770,12 +772,12 @@ def test_answers_have_the_fields_that_the_document_says(client: httpx.Client, su
     def of(name: str) -> dict[str, object]:
         return {"$ref": f"#/components/schemas/{name}"}
 
-    same(client.get("/search", params={"q": QUESTION, "explain": True}).json(), of("Answer"))
-    same(client.get("/status").json(), of("State"))
-    same(client.get(f"/articles/{sushi}?around=0-5").json(), of("WholeArticle"))
+    same(client.get("/search", params={"q": QUESTION, "explain": True}).json(), of("Results"))
+    same(client.get("/status").json(), of("Status"))
+    same(client.get(f"/articles/{sushi}?around=0-5").json(), of("FullArticle"))
     same(client.get(f"/articles/{sushi}/versions").json(), of("Versions"))
     same(client.post("/articles", json=SUSHI).json(), of("AddReport"))
-    same(client.get("/nope").json(), of("Refusal"))
+    same(client.get("/nope").json(), of("ErrorResponse"))
 
 
 def test_the_docs_page_fetches_nothing(client: httpx.Client) -> None:
@@ -790,8 +792,8 @@ def test_the_docs_page_fetches_nothing(client: httpx.Client) -> None:
 def test_errors_have_the_codes_that_their_drawing_says() -> None:
     from searchsvc import errors
 
-    drawn = dict(re.findall(r"── (\w+) .*HTTP (\d+)\)", errors.__doc__ or ""))
+    drawn = re.findall(r"── (\w+) .*\(exit (\d), HTTP (\d+)\)", errors.__doc__ or "")
     assert len(drawn) == 9
-    assert {kind.__name__: str(status) for kind, (status, _) in KINDS.items()}.items() >= drawn.items()
-    assert set(KINDS) == set(errors.SearchsvcError.__subclasses__()) - {errors.Unserved}
-    assert [code for _, code in KINDS.values()] == [kind.code for kind in KINDS]
+    kinds = {kind.__name__: kind for kind in errors.SearchsvcError.__subclasses__()}
+    assert [(name, str(kinds[name].exit_code), str(kinds[name].http_status)) for name, _, _ in drawn] == drawn
+    assert len({kind.code for kind in kinds.values()}) == len(kinds)

@@ -51,19 +51,19 @@ def test_each_operation_says_what_it_answers_with(client: httpx.Client) -> None:
         for operation in methods.values()
         if "200" in operation["responses"]
     }
-    both = [{"$ref": "#/components/schemas/Answer"}, {"items": {"$ref": "#/components/schemas/SearchResult"}}]
+    both = [{"$ref": "#/components/schemas/Results"}, {"items": {"$ref": "#/components/schemas/AnthropicResult"}}]
     assert [one.get("$ref") or one["items"] for one in answers["search"]["anyOf"]] == [
         both[0]["$ref"],
         both[1]["items"],
     ]
-    assert answers["get_article"] == {"$ref": "#/components/schemas/WholeArticle"}
-    assert answers["websearch"]["items"] == {"$ref": "#/components/schemas/WebFind"}
+    assert answers["get_article"] == {"$ref": "#/components/schemas/FullArticle"}
+    assert answers["websearch"]["items"] == {"$ref": "#/components/schemas/WebResult"}
     assert not [name for name, schema in answers.items() if schema == {"type": "string"}]
 
 
 def test_what_may_be_left_out_of_a_body_may_be_null(client: httpx.Client) -> None:
     schemas = client.get("/openapi.json").json()["components"]["schemas"]
-    asked = schemas["Asked"]["properties"]
+    asked = schemas["SearchRequest"]["properties"]
     assert asked["q"]["type"] == "string"
     assert asked["limit"]["anyOf"] == [{"type": "integer", "maximum": 100, "minimum": 1}, {"type": "null"}]
     assert asked["format"]["anyOf"] == [{"type": "string", "enum": ["json", "anthropic"]}, {"type": "null"}]

@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 import httpx
 import pytest
 
-from searchsvc.interfaces.http.pages import Piece, paragraphs
+from searchsvc.interfaces.http.routes.pages import Piece, paragraphs
 from searchsvc.library import Library
 from searchsvc.settings import Settings
 

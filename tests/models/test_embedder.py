@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,9 +12,9 @@ import numpy as np
 import pytest
 
 from searchsvc.errors import ModelFailed
-from searchsvc.models.compiled_embedder import FORM
-from searchsvc.models.embedder import BUNDLED, load, locate
-from searchsvc.models.runtime import folder_of
+from searchsvc.models import load_embedder
+from searchsvc.models.embedder import BUNDLED, EMBEDDER, locate
+from searchsvc.models.runtime import cache_folder
 from searchsvc.settings import Settings
 
 TEXTS = [
@@ -33,18 +34,55 @@ TEXTS = [
 
 @pytest.fixture(scope="module")
 def model():
-    return load(BUNDLED, device="cpu", cache=Settings().cache_folder, announce=lambda _: None)
+    return load_embedder(BUNDLED, device="cpu", cache=Settings().cache_folder, announce=lambda _: None)
+
+
+def load_original(name, where):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch and transformers warn of their own future
+        from searchsvc.models.sentence_transformer import OriginalEmbedder
+
+        return OriginalEmbedder.load(name, where, "cpu")
 
 
 @pytest.fixture(scope="module")
 def original():
-    import warnings
+    return load_original(BUNDLED, locate(BUNDLED))
 
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """A model of two thin layers, as sentence-transformers lays it out, which is compiled in seconds; its path."""
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    shutil.copytree(locate(BUNDLED), folder, ignore=shutil.ignore_patterns("model.safetensors"))
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    small = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+    (folder / "config.json").write_text(json.dumps({**config, **small, "initializer_range": 0.2}), encoding="utf-8")
+    pooling = folder / "1_Pooling" / "config.json"
+    pooling.write_text(pooling.read_text(encoding="utf-8").replace("384", "32"), encoding="utf-8")
+    limits = {"max_seq_length": 128, "do_lower_case": False}
+    (folder / "sentence_bert_config.json").write_text(json.dumps(limits), encoding="utf-8")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch and transformers warn of their own future
-        from searchsvc.models.torch_embedder import Transformer
+        warnings.simplefilter("ignore")
+        import torch
+        from transformers import BertConfig, BertModel
 
-        yield Transformer.load(BUNDLED, locate(BUNDLED), "cpu")
+        with torch.random.fork_rng():
+            torch.manual_seed(7)
+            BertModel(BertConfig.from_pretrained(folder)).save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory, tiny):
+    """The user's cache folder, in which the tiny model lies compiled."""
+    cache = tmp_path_factory.mktemp("cache")
+    messages = []
+    first = load_embedder(tiny, device="cpu", cache=cache, announce=messages.append)
+    second = load_embedder(tiny, device="cpu", cache=cache, announce=messages.append)
+    assert [line.split(" for this machine")[0] for line in messages] == [f"Preparing the model {tiny}"]
+    assert first.fingerprint == second.fingerprint
+    return cache
 
 
 def test_it_agrees_with_sentence_transformers_on_all_kinds_of_texts(model, original):
@@ -97,9 +135,10 @@ def test_the_compiled_model_runs_without_torch_transformers_or_telemetry(tmp_pat
     code = """
 import sys
 from pathlib import Path
-from searchsvc.models.embedder import BUNDLED, load
+from searchsvc.models import load_embedder
+from searchsvc.models.embedder import BUNDLED
 from searchsvc.settings import Settings
-model = load(BUNDLED, device="auto", cache=Settings().cache_folder, announce=print)
+model = load_embedder(BUNDLED, device="auto", cache=Settings().cache_folder, announce=print)
 model.question("hello"); model.passages(["hello"]); model.sentences(["hello"]); model.tokenizer
 heavy = {"torch", "transformers", "sentence_transformers", "openvino_telemetry"}
 print(sorted(name for name in heavy if sys.modules.get(name)))
@@ -111,53 +150,46 @@ print(sorted(name for name in heavy if sys.modules.get(name)))
     assert list(tmp_path.iterdir()) == []  # nothing was written into the home folder, no telemetry consent either
 
 
-def test_the_first_use_compiles_and_says_so_and_the_second_does_not(tmp_path):
-    said = []
-    first = load(BUNDLED, device="cpu", cache=tmp_path, announce=said.append)
-    assert [line.split(" for this machine")[0] for line in said] == ["Preparing the model all-MiniLM-L6-v2"]
-    second = load(BUNDLED, device="cpu", cache=tmp_path, announce=said.append)
-    assert len(said) == 1
-    assert first.fingerprint == second.fingerprint
-    folder = folder_of(locate(BUNDLED), tmp_path, FORM)
+def test_the_first_use_compiles_and_says_so_and_the_second_does_not(tiny, cache):
+    folder = cache_folder(Path(tiny), cache, EMBEDDER.form)
     assert sorted(path.name for path in folder.iterdir()) == [
         "facts.json", "model.bin", "model.xml", "tokenizer.json", "words.npy",
     ]  # fmt: skip
 
 
-def test_a_damaged_compiled_model_is_compiled_again(tmp_path, model):
-    source = folder_of(locate(BUNDLED), Settings().cache_folder, FORM)
-    target = folder_of(locate(BUNDLED), tmp_path, FORM)
-    shutil.copytree(source, target)
-    (target / "model.xml").write_bytes((target / "model.xml").read_bytes()[:1000])
-    said = []
-    mended = load(BUNDLED, device="cpu", cache=tmp_path, announce=said.append)
-    assert len(said) == 1
-    assert float(mended.question("hello") @ model.question("hello")) > 0.9999
+def test_a_damaged_compiled_model_is_compiled_again(tmp_path, tiny, cache):
+    shutil.copytree(cache, tmp_path / "cache")
+    file = cache_folder(Path(tiny), tmp_path / "cache", EMBEDDER.form) / "model.xml"
+    file.write_bytes(file.read_bytes()[:1000])
+    messages = []
+    repaired = load_embedder(tiny, device="cpu", cache=tmp_path / "cache", announce=messages.append)
+    assert len(messages) == 1
+    original = load_embedder(tiny, device="cpu", cache=cache, announce=messages.append)
+    assert float(repaired.question("hello") @ original.question("hello")) > 0.9999
 
 
 def test_a_model_that_does_not_exist_is_named_in_the_error(tmp_path):
     (tmp_path / "nothing").mkdir()
     with pytest.raises(ModelFailed, match=r"nothing cannot be loaded"):
-        load(str(tmp_path / "nothing"), device="cpu", cache=tmp_path / "cache", announce=lambda _: None)
+        load_embedder(str(tmp_path / "nothing"), device="cpu", cache=tmp_path / "cache", announce=lambda _: None)
 
 
-def test_another_model_is_loaded_by_its_path_and_has_another_fingerprint(tmp_path, model):
-    folder = tmp_path / "own"
-    shutil.copytree(Path(locate(BUNDLED)), folder)
-    config = folder / "sentence_bert_config.json"
-    config.write_text(json.dumps({"max_seq_length": 128, "do_lower_case": False}), encoding="utf-8")
-    own = load(str(folder), device="cpu", cache=tmp_path / "cache", announce=lambda _: None)
+def test_another_model_is_loaded_by_its_path_and_has_another_fingerprint(model, tiny, cache):
+    own = load_embedder(tiny, device="cpu", cache=cache, announce=lambda _: None)
     assert own.longest == 128
     assert own.fingerprint != model.fingerprint
-    assert float(own.question("hello there") @ model.question("hello there")) > 0.999
+    theirs = load_original("tiny", Path(tiny))
+    assert own.fingerprint == theirs.fingerprint
+    assert np.sum(own.passages(TEXTS) * theirs.passages(TEXTS), axis=1).min() > 0.999
 
 
 RACE = """
 import sys, threading
 from pathlib import Path
-from searchsvc.models.embedder import BUNDLED, load
+from searchsvc.models import load_embedder
+from searchsvc.models.embedder import BUNDLED
 
-embedder = load(BUNDLED, device="cpu", cache=Path(sys.argv[1]), announce=print)
+embedder = load_embedder(BUNDLED, device="cpu", cache=Path(sys.argv[1]), announce=print)
 go = threading.Barrier(8)
 
 def ask(number):

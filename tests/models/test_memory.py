@@ -11,7 +11,7 @@ import pytest
 
 from searchsvc.errors import TooLittleMemory
 from searchsvc.library import Library
-from searchsvc.models.memory import must_have, now
+from searchsvc.models.memory import free_memory, require_memory
 from searchsvc.text.article import RawArticle
 
 MEGABYTE = 1_000_000
@@ -35,24 +35,23 @@ def test_a_search_that_is_allowed_too_little_memory_ends_with_a_sentence(
 
 
 def test_what_is_needed_is_compared_with_what_there_is() -> None:
-    free = now()
-    must_have("do nothing", 0, 0)
+    free = free_memory()
+    require_memory("do nothing", 0, 0)
     for needed in ((0, 1 << 50), *([(1 << 50, 0)] if free.address_space is not None else [])):
         with pytest.raises(TooLittleMemory, match=r"^there is too little memory to fly: about [0-9,]+ MB of ") as said:
-            must_have("fly", *needed)
+            require_memory("fly", *needed)
         assert said.value.hint is not None
 
 
 def test_a_model_that_does_not_fit_is_not_taken_for_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from searchsvc.models import runtime as networks
-    from searchsvc.models.embedder import load
+    from searchsvc.models import load_embedder, runtime
 
-    folder = networks.folder_of(tmp_path, tmp_path / "cache", "form")
-    monkeypatch.setattr(networks, "folder_of", lambda *_: folder)
+    folder = runtime.cache_folder(tmp_path, tmp_path / "cache", "form")
+    monkeypatch.setattr(runtime, "cache_folder", lambda *_: folder)
     folder.mkdir(parents=True)
     (folder / "facts.json").write_text("{}")
     with (folder / "model.bin").open("wb") as stream:
         os.truncate(stream.fileno(), 1 << 42)
     with pytest.raises(TooLittleMemory, match="load the model"):
-        load(str(tmp_path), device="cpu", cache=tmp_path / "cache", announce=lambda _: None)
+        load_embedder(str(tmp_path), device="cpu", cache=tmp_path / "cache", announce=lambda _: None)
     assert (folder / "facts.json").exists()

@@ -11,12 +11,12 @@ import pytest
 
 from searchsvc.errors import BadInput, ModelFailed
 from searchsvc.interfaces.cli.arguments import parser
-from searchsvc.interfaces.serialize import sentence_of, serialize_why
 from searchsvc.library import Library
-from searchsvc.models.compiled_reranker import FORM, Compiled
-from searchsvc.models.reranker import load, sigmoid
-from searchsvc.models.runtime import folder_of
+from searchsvc.models import load_reranker
+from searchsvc.models.reranker import RERANKER, CompiledReranker, sigmoid
+from searchsvc.models.runtime import cache_folder
 from searchsvc.search.ranking import Ranked, rerank
+from searchsvc.search.serialize import explain_in_words, serialize_why
 from searchsvc.settings import Settings
 from searchsvc.text.article import RawArticle
 
@@ -83,23 +83,23 @@ def cache(tmp_path_factory: pytest.TempPathFactory, tiny: str) -> Path:
     """The user's cache folder, in which the tiny model lies compiled."""
     cache = tmp_path_factory.mktemp("cache")
     said: list[str] = []
-    load(tiny, device="cpu", cache=cache, announce=said.append)
-    load(tiny, device="cpu", cache=cache, announce=said.append)
+    load_reranker(tiny, device="cpu", cache=cache, announce=said.append)
+    load_reranker(tiny, device="cpu", cache=cache, announce=said.append)
     assert said == [f"Preparing the model {tiny} for this machine (once; about half a minute)…"]
     return cache
 
 
 def test_the_compiled_model_gives_the_scores_of_sentence_transformers(tiny, cache):
     theirs = expected(tiny, QUESTION, TEXTS)
-    exact = Compiled("tiny", folder_of(Path(tiny), cache, FORM), exact=True)
+    exact = CompiledReranker("tiny", cache_folder(Path(tiny), cache, RERANKER.form), exact=True)
     np.testing.assert_allclose(exact.scores(QUESTION, TEXTS), theirs, atol=1e-3)
-    usual = load(tiny, device="cpu", cache=cache, announce=lambda _: None)
+    usual = load_reranker(tiny, device="cpu", cache=cache, announce=lambda _: None)
     np.testing.assert_allclose(usual.scores(QUESTION, TEXTS), theirs, atol=1e-2)  # bfloat16, where there is that
     assert np.ptp(theirs) > 0.05  # or the figures above would say nothing
 
 
 def test_a_score_depends_neither_on_the_batch_nor_on_the_order(tiny, cache):
-    model = load(tiny, device="cpu", cache=cache, announce=lambda _: None)
+    model = load_reranker(tiny, device="cpu", cache=cache, announce=lambda _: None)
     together = model.scores(QUESTION, TEXTS)
     np.testing.assert_allclose([model.scores(QUESTION, [text])[0] for text in TEXTS], together, atol=1e-2)
     np.testing.assert_allclose(model.scores(QUESTION, TEXTS[::-1])[::-1], together, atol=1e-2)
@@ -107,10 +107,10 @@ def test_a_score_depends_neither_on_the_batch_nor_on_the_order(tiny, cache):
 
 
 def test_what_it_is_does_not_depend_on_how_it_is_run(tiny, cache):
-    from searchsvc.models.torch_reranker import Transformer
+    from searchsvc.models.sentence_transformer import OriginalReranker
 
-    original = Transformer.load(tiny, Path(tiny), "cpu")
-    compiled = load(tiny, device="cpu", cache=cache, announce=lambda _: None)
+    original = OriginalReranker.load(tiny, Path(tiny), "cpu")
+    compiled = load_reranker(tiny, device="cpu", cache=cache, announce=lambda _: None)
     assert compiled.fingerprint == original.fingerprint
     np.testing.assert_allclose(original.scores(QUESTION, TEXTS), expected(tiny, QUESTION, TEXTS), atol=1e-6)
     assert original.scores(QUESTION, []).tolist() == []
@@ -120,8 +120,8 @@ def test_the_compiled_model_runs_without_torch_transformers_or_telemetry(tiny, c
     code = """
 import sys
 from pathlib import Path
-from searchsvc.models.reranker import load
-load(sys.argv[1], device="auto", cache=Path(sys.argv[2]), announce=print).scores("what", ["this", "that"])
+from searchsvc.models import load_reranker
+load_reranker(sys.argv[1], device="auto", cache=Path(sys.argv[2]), announce=print).scores("what", ["this", "that"])
 heavy = {"torch", "transformers", "sentence_transformers", "openvino_telemetry"}
 print(sorted(name for name in heavy if sys.modules.get(name)))
 """
@@ -135,38 +135,38 @@ def test_a_model_that_cannot_be_compiled_runs_through_sentence_transformers(tmp_
     # Its 50 positions are no multiple of what lengths are rounded up to.
     model = cross_encoder(tmp_path / "short", positions=50)
     said: list[str] = []
-    found = load(model, device="cpu", cache=tmp_path / "cache", announce=said.append)
+    found = load_reranker(model, device="cpu", cache=tmp_path / "cache", announce=said.append)
     assert said[1].startswith(f"The model {model} cannot be compiled (compiled, it does not run: ")
     np.testing.assert_allclose(found.scores(QUESTION, TEXTS), expected(model, QUESTION, TEXTS), atol=1e-6)
 
 
 def test_a_model_that_gives_several_scores_is_refused(tmp_path):
-    from searchsvc.models.torch_reranker import Transformer
+    from searchsvc.models.sentence_transformer import OriginalReranker
 
     two = cross_encoder(tmp_path / "two", labels=2)
     with pytest.raises(ModelFailed, match=r"^the model mine gives 2 scores for a pair, not one$"):
-        Transformer.load("mine", two, "cpu")
+        OriginalReranker.load("mine", two, "cpu")
 
 
 def test_a_model_that_only_embeds_is_refused():
     from searchsvc.models.embedder import BUNDLED, locate
-    from searchsvc.models.torch_reranker import Transformer
+    from searchsvc.models.sentence_transformer import OriginalReranker
 
     with pytest.raises(ModelFailed, match=r"^the model mine is no cross-encoder, but a BertModel$"):
-        Transformer.load("mine", locate(BUNDLED), "cpu")
+        OriginalReranker.load("mine", locate(BUNDLED), "cpu")
 
 
 def test_a_model_that_is_not_there_is_named_in_the_error(tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("HF_HOME", str(tmp_path))
     with pytest.raises(ModelFailed, match=r"^the model nobody/nothing cannot be loaded: ") as failed:
-        load("nobody/nothing", device="cpu", cache=tmp_path / "cache", announce=lambda _: None)
+        load_reranker("nobody/nothing", device="cpu", cache=tmp_path / "cache", announce=lambda _: None)
     assert failed.value.hint == (
         "name a cross-encoder that gives one score: a folder, or a name on the hub where there is a network"
     )
     for path in ("./nowhere", "/nowhere", "a/b/c"):
         with pytest.raises(ModelFailed, match=rf"^there is no folder {path}$"):
-            load(path, device="cpu", cache=tmp_path / "cache", announce=lambda _: None)
+            load_reranker(path, device="cpu", cache=tmp_path / "cache", announce=lambda _: None)
 
 
 def test_the_sigmoid_neither_overflows_nor_turns_what_is_small_to_nothing():
@@ -212,7 +212,7 @@ def test_a_search_is_ordered_by_the_model_that_was_named(tmp_path, tiny, cache):
         assert adds + why.rerank_adds == pytest.approx(hit.score)
         given = {"score": round(hit.score - 1, 4), "adds": round(why.rerank_adds, 4)}
         assert serialize_why(why)["rerank"] == given
-        assert f"the reranker gives it {hit.score - 1:.2f} and adds {why.rerank_adds:.2f}, " in sentence_of(why)
+        assert f"the reranker gives it {hit.score - 1:.2f} and adds {why.rerank_adds:.2f}, " in explain_in_words(why)
     before = plain.search("ammunition").hits
     assert [hit.article.key for hit in before] != [hit.article.key for hit in hits]
     assert {hit.why.rerank_adds for hit in before} == {0.0}
@@ -236,7 +236,7 @@ class Backwards:
 @pytest.mark.usefixtures("words")
 def test_thirty_passages_are_read_and_the_others_stay_behind_them_as_they_were(tmp_path, monkeypatch):
     backwards = Backwards()
-    monkeypatch.setattr("searchsvc.models.reranker.load", lambda *_, **__: backwards)
+    monkeypatch.setattr("searchsvc.models.load_reranker", lambda *_, **__: backwards)
     plain = Library(Settings(index=tmp_path / "index"))
     plain.add(article(number, "Ammunition. " + "Filling words. " * number) for number in range(35))
     before = [hit.article.key for hit in plain.search("ammunition", limit=35).hits]

@@ -230,6 +230,7 @@ def test_a_page_at_which_a_library_fails_is_a_problem_and_no_end(tmp_path: Path,
     only_reader()
 
 
+@pytest.mark.serial
 def test_a_file_that_takes_too_long_is_given_up_and_the_next_one_read(tmp_path: Path, hasty: ReaderProcesses) -> None:
     slow, good = endless(tmp_path / "a.jsonl.gz"), lines(tmp_path / "b.jsonl", 5)
     assert len(list(hasty.read(good, "b", LIMIT))) == 5
@@ -264,6 +265,7 @@ def test_of_a_file_at_which_the_reader_stops_or_dies_what_came_before_is_kept(
     assert len(list(hasty.read(large, "a", LIMIT))) == 2_000
 
 
+@pytest.mark.serial
 def test_only_the_wait_for_the_next_article_counts(tmp_path: Path, hasty: ReaderProcesses) -> None:
     found = []
     for one in hasty.read(lines(tmp_path / "a.jsonl", 400, length=100), "a", LIMIT):

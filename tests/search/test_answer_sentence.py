@@ -5,19 +5,27 @@ import math
 import numpy as np
 import pytest
 
-from searchsvc.search.answer_sentence import answer_sentence, locate_matches, weight_share, word_weights
+from searchsvc.query import Query
+from searchsvc.query.interpretation import interpret
+from searchsvc.search.answer_sentence import answer_sentence, locate_matches, term_weights, weight_share
 
 
 def test_a_rare_word_weighs_more_and_in_a_small_library_all_weigh_alike():
-    large = word_weights(["said", "chernobyl"], [90_000, 3], 100_000)
+    large = term_weights(["said", "chernobyl"], [90_000, 3], 100_000)
     assert large["chernobyl"] == pytest.approx(math.log(1 + 101_000 / 13))
     assert large["chernobyl"] > 5 * large["said"]
-    small = word_weights(["russia", "want"], [4, 1], 4)
+    small = term_weights(["russia", "want"], [4, 1], 4)
     assert small["russia"] / small["want"] > 0.9
 
 
+def answer(question, text, sentences, likeness):
+    return answer_sentence(interpret(Query(question)), text, sentences, likeness, [], {})
+
+
 def marked(text, sentences, likeness, found, weights, question="oil and gas"):
-    return answer_sentence(question, " " * sentences[0][0] + text, sentences, likeness, found, weights)
+    return answer_sentence(
+        interpret(Query(question)), " " * sentences[0][0] + text, sentences, likeness, found, weights
+    )
 
 
 def test_the_best_sentence_is_like_the_question_and_holds_its_words():
@@ -45,7 +53,7 @@ def test_words_are_told_by_offsets_of_the_article():
 
 
 @pytest.mark.parametrize(
-    ("question", "answer"),
+    ("question", "place"),
     [
         ("How many people were hurt in Paris?", 1),
         ("how long did the fire last", 1),
@@ -56,19 +64,19 @@ def test_words_are_told_by_offsets_of_the_article():
         ("Was the fire in Paris put out?", 0),
     ],
 )
-def test_a_sentence_that_holds_what_is_asked_for_goes_first(question, answer):
+def test_a_sentence_that_holds_what_is_asked_for_goes_first(question, place):
     text = "There was a fire in Paris. It hurt twelve of them. It was Marie Dubois who put it out."
     sentences = [(0, 26), (27, 50), (51, 86)]
     likeness = np.array([0.5, 0.45, 0.45], np.float32)
-    assert answer_sentence(question, text, sentences, likeness, [], {}) == sentences[answer]
+    assert answer(question, text, sentences, likeness) == sentences[place]
 
 
 def test_what_the_question_says_itself_is_no_answer_and_neither_is_a_first_word():
     text = "They met in Geneva and Berne. Nobody came. So Geneva it was, said Lavrov."
     sentences = [(0, 29), (30, 42), (43, 73)]
     likeness = np.array([0.4, 0.45, 0.4], np.float32)
-    assert answer_sentence("Who met in Geneva and Berne?", text, sentences, likeness, [], {}) == sentences[2]
-    assert answer_sentence("Who met, Lavrov, in Geneva and Berne?", text, sentences, likeness, [], {}) == sentences[1]
+    assert answer("Who met in Geneva and Berne?", text, sentences, likeness) == sentences[2]
+    assert answer("Who met, Lavrov, in Geneva and Berne?", text, sentences, likeness) == sentences[1]
 
 
 def test_the_share_of_words_counts_each_once_by_its_weight():

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from searchsvc.errors import BadInput
-from searchsvc.search.quotes import NEAR, QuoteCheck, check_quote, normalize_quote, places
+from searchsvc.search.quotes import NEAR, QuoteCheck, check_quote, normalize_quote, normalized_positions
 from searchsvc.text.article import Article
 
 TEXT = (
@@ -22,7 +22,8 @@ def article(text: str = TEXT, ident: str = "a", published: datetime | None = Non
 
 def asked(quote: str, text: str = TEXT) -> QuoteCheck:
     found = check_quote(quote, [article(text)])
-    assert found.text == (found.article.text[found.start : found.end] if found.article else "")
+    if found.wording:
+        assert found.wording.text == found.article.text[found.wording.start : found.wording.end]
     return found
 
 
@@ -44,7 +45,7 @@ def asked(quote: str, text: str = TEXT) -> QuoteCheck:
 def test_case_space_and_typography_do_not_count(quote: str, wording: str) -> None:
     found = asked(quote)
     assert (found.verdict, found.similarity) == ("exact", 100.0)
-    assert found.text.rstrip(".…") == wording.rstrip(".…")
+    assert found.wording.text.rstrip(".…") == wording.rstrip(".…")
 
 
 @pytest.mark.parametrize(
@@ -66,7 +67,7 @@ def test_case_space_and_typography_do_not_count(quote: str, wording: str) -> Non
 )  # fmt: skip
 def test_another_number_or_a_lost_not_is_near_and_never_exact(quote: str, wording: str) -> None:
     found = asked(quote)
-    assert (found.verdict, found.text) == ("near", wording)
+    assert (found.verdict, found.wording.text) == ("near", wording)
     assert NEAR <= found.similarity < 100
 
 
@@ -95,7 +96,7 @@ def test_of_several_articles_the_first_with_the_exact_words_counts() -> None:
 def test_of_several_articles_the_nearest_wording_counts() -> None:
     near, nearer = article("The minister talked on a Monday.", "near"), article("The minister spoke on Mondays.", "er")
     found = check_quote("The minister spoke on Monday", [near, nearer])
-    assert (found.verdict, found.article, found.text) == ("near", nearer, "The minister spoke on Mondays")
+    assert (found.verdict, found.article, found.wording.text) == ("near", nearer, "The minister spoke on Mondays")
 
 
 @pytest.mark.parametrize("quote", ["", " “…” ", "?!", "x" * 1_001])
@@ -111,7 +112,7 @@ def test_texts_without_words_hold_no_quote() -> None:
 
 @given(st.text(st.characters() | st.sampled_from(" \n’“—…\u00ad\u200bßİŉ")))
 def test_every_folded_character_has_its_place(text: str) -> None:
-    kept, where = normalize_quote(text), places(text)
+    kept, where = normalize_quote(text), normalized_positions(text)
     assert len(kept) == len(where)
     assert where == sorted(where)
     for letter, place in zip(kept, where, strict=True):

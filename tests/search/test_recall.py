@@ -31,13 +31,13 @@ def engine(shelf: Shelf, tmp_path: Path) -> LocalEngine:
 
 
 def measured(shelf: Shelf, engine: LocalEngine) -> tuple[float | None, int]:
-    engine.check(shelf.catalogue)  # which opens the files anew
+    engine.reopen()  # which opens the files anew
     return measure_recall(engine.snapshot(shelf.catalogue), shelf.catalogue, shelf.space)
 
 
 def rewritten(folder: Path, change: Callable[[np.ndarray], np.ndarray]) -> None:
     """Put other vectors in the dense index, under checksums that are right."""
-    facts = ledger.read(folder / dense.LEDGER, dense.FORMAT)
+    facts = ledger.read(folder / dense.MANIFEST, dense.FORMAT)
     file = folder / facts["vectors"]["name"]
     index = faiss.read_index(str(file))
     vectors = change(index.reconstruct_n(0, index.ntotal))
@@ -47,7 +47,7 @@ def rewritten(folder: Path, change: Callable[[np.ndarray], np.ndarray]) -> None:
     faiss.write_index(index, str(part))
     os.replace(part, file)  # noqa: PTH105  the old one may be mapped
     facts["vectors"]["checksum"] = ledger.checksum(file)
-    ledger.write(folder / dense.LEDGER, facts)
+    ledger.write(folder / dense.MANIFEST, facts)
 
 
 def test_of_nothing_there_is_nothing_to_measure(shelf: Shelf, engine: LocalEngine) -> None:
@@ -136,14 +136,14 @@ def test_the_library_says_what_is_wrong_and_still_measures(open_library: Callabl
     assert (found.recall < 0.9, found.sample) == (True, 30)
     shelf.rebuild()
     assert shelf.verify() == Verification((), 1.0, 30)
-    facts = ledger.read(folder / dense.LEDGER, dense.FORMAT)
+    facts = ledger.read(folder / dense.MANIFEST, dense.FORMAT)
     file = folder / facts["columns"]["name"]
     columns = np.load(file)
     columns["row"][4] = columns["row"][3]
     np.save(folder / "part.npy", columns)
     os.replace(folder / "part.npy", file)  # noqa: PTH105
     facts["columns"]["checksum"] = ledger.checksum(file)
-    ledger.write(folder / dense.LEDGER, facts)
+    ledger.write(folder / dense.MANIFEST, facts)
     assert shelf.verify().problems[:2] == ("the dense index lacks 1 passages", "the dense index holds twice 1 passages")
     shelf.rebuild()
     assert shelf.verify() == Verification((), 1.0, 30)
@@ -155,10 +155,10 @@ from itertools import count
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 import conftest
-from searchsvc import library
+from searchsvc import library, models
 from searchsvc.text.article import RawArticle
 embedder = conftest.BagOfWords()
-library.load = lambda *_, **__: embedder
+models.load_embedder = lambda *_, **__: embedder
 shelf = library.Library(library.Settings(index=Path(sys.argv[1])))
 for number in count():
     shelf.add([RawArticle(f"w{number % 20}", f"Report {number}", f"The committee met {number} times.")])

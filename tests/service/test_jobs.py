@@ -190,7 +190,7 @@ from searchsvc.catalogue import Job
 from searchsvc.library import Library
 from searchsvc.settings import Settings
 library = Library(Settings(index=Path({str(library.folder)!r})))
-job = Job("left", datetime.now(UTC), owner=library.presence.name())
+job = Job("left", datetime.now(UTC), owner=library.process.name())
 with library.catalogue.writing() as writer:
     writer.jobs.put(job)
 sys.stdout.write("done\\n")

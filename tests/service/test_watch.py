@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from searchsvc.service.watch import MOST, Watcher
+from searchsvc.service.watch import MAX_PATHS, Watcher
 
 DEADLINE = 60  # seconds; reached only where something is broken
 LINUX_NAMES = pytest.mark.skipif(sys.platform != "linux", reason="names of files are text on this system")
@@ -295,7 +295,7 @@ def test_all_of_many_files_are_told(news: Path) -> None:
 def test_too_many_files_to_name_are_to_be_looked_for(news: Path) -> None:
     crowd = news.parent / "crowd"
     crowd.mkdir()
-    for number in range(MOST + 1):
+    for number in range(MAX_PATHS + 1):
         (crowd / f"{number}.txt").touch()
     with watching(news) as told:
         crowd.rename(news / "crowd")
@@ -424,3 +424,16 @@ def test_what_cannot_be_watched_is_said_once_and_looked_at(
     (record,) = caplog.records
     assert (record.name, record.levelname) == ("searchsvc", "WARNING")
     assert record.getMessage().startswith("cannot watch for changes, so they are looked for every 0.1 seconds: ")
+
+
+@LINUX_NAMES
+def test_a_file_whose_name_is_no_text_does_not_end_watching(news: Path, caplog: pytest.LogCaptureFixture) -> None:
+    strange = news / os.fsdecode(b"caf\xe9.txt")
+    with watching(news) as told:
+        strange.write_text("one")
+        told.until(lambda: told.looks() == 2)
+        strange.read_text()  # as whoever indexes it does
+        told.until(lambda: told.looks() == 3)
+        (news / "new.txt").write_text("new")
+        told.until_told(news / "new.txt")
+    assert caplog.records == []

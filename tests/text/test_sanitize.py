@@ -35,8 +35,8 @@ def test_no_tag_is_passed_through_and_arithmetic_is() -> None:
 
 
 def test_what_is_cut_says_so() -> None:
-    assert sanitize("abcdef", most=6) == "abcdef"
-    assert sanitize("abcdefg", most=6) == "abcde…"
+    assert sanitize("abcdef", limit=6) == "abcdef"
+    assert sanitize("abcdefg", limit=6) == "abcde…"
     assert sanitize("x" * 1_000_000) == "x" * 9_999 + "…"
 
 

@@ -1,10 +1,9 @@
 """The local engine: FAISS and tantivy on this machine's disk.
 
-Its files lie in one folder beside the catalogue and may be deleted at any time. The one writer keeps them in step;
-any other process only reads them, and what they lack yet it reads from the catalogue itself.
+Its files lie in one folder beside the catalogue and may be deleted at any time. The one writer applies changes to
+them; other processes only read them, and read what they lack yet from the catalogue.
 """
 
-import shutil
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -16,13 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from searchsvc.catalogue import Catalogue, EmbeddingSpace, to_microseconds
-from searchsvc.engines import Candidates
-from searchsvc.engines.local import dense
-from searchsvc.engines.local import manifest as ledger
-from searchsvc.engines.local.columns import COLUMNS, UNDATED, Columns, mask
+from searchsvc.engines import Candidates, Snapshot
+from searchsvc.engines.columns import COLUMNS, UNDATED, Columns, mask, published_in, read_articles
+from searchsvc.engines.local import dense, manifest
 from searchsvc.engines.local.lexical import Lexical, LexicalSnapshot
 from searchsvc.errors import DamagedIndex
-from searchsvc.models.embedder import Vectors
+from searchsvc.models import Vectors
 from searchsvc.query.filter import Filter
 
 DEAD_SHARE = 0.2  # of the passages in the lexical index, at which it is made anew
@@ -44,56 +42,45 @@ class LocalSnapshot:
     dead: NDArray[np.bool_]
     words: LexicalSnapshot
 
-    def dense(self, vector: Vectors, k: int, allowed: Filter) -> Candidates:
+    def dense(self, vector: Vectors, k: int, filters: Filter) -> Candidates:
         """Return the k passages nearest to a unit vector (dimension,), with their cosines."""
-        allowed = self._needed(allowed)
-        holding = self.words.rows(allowed.phrases) if allowed.phrases else None
-        excluded = self.words.articles(allowed.excluded) if allowed.excluded else None
-        let = mask(self.mapped.columns, allowed, holding, excluded)
+        filters = self._simplified(filters)
+        rows = self.words.rows(filters.phrases) if filters.phrases else None
+        excluded = self.words.articles(filters.excluded) if filters.excluded else None
+        matching = mask(self.mapped.columns, filters, rows, excluded)
         if self.dead.any():
-            let = ~self.dead if let is None else let & ~self.dead
-        found = [
-            (part.columns[positions], scores)
-            for part, bits in (
-                (self.mapped, let),
-                (self.fresh, mask(self.fresh.columns, allowed, holding, excluded)),
-            )
-            for positions, scores in [part.search(vector, k, bits)]
-        ]
-        columns = np.concatenate([columns for columns, _ in found])
-        scores = np.concatenate([scores for _, scores in found])
+            matching = ~self.dead if matching is None else matching & ~self.dead
+        matching_fresh = mask(self.fresh.columns, filters, rows, excluded)
+        positions, scores = self.mapped.search(vector, k, matching)
+        fresh_positions, fresh_scores = self.fresh.search(vector, k, matching_fresh)
+        columns = np.concatenate([self.mapped.columns[positions], self.fresh.columns[fresh_positions]])
+        scores = np.concatenate([scores, fresh_scores])
         best = np.argsort(-scores, kind="stable")[:k]
         return Candidates(columns["row"][best], columns["article"][best], scores[best])
 
     def lexical(
-        self, words: Sequence[str], k: int, allowed: Filter, pairs: Mapping[tuple[str, str], float] | None = None
+        self, words: Sequence[str], k: int, filters: Filter, pairs: Mapping[tuple[str, str], float] | None = None
     ) -> Candidates:
-        """Return the k passages that hold most of these words, and of these pairs side by side, with BM25 scores."""
-        return self.words.search(words, k, self._needed(allowed), pairs or {})
+        """Return the k passages with the best BM25 scores for these words, and for these pairs side by side."""
+        return self.words.search(words, k, self._simplified(filters), pairs or {})
 
     def published(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """Return when passages, given by ascending row, were published, in microseconds since 1970; which are dated."""
-        found = np.full(len(rows), UNDATED)
-        for part in (self.mapped, self.fresh):
-            there = part.columns["row"]
-            if len(there):
-                at = np.minimum(np.searchsorted(there, rows), len(there) - 1)
-                found = np.where(there[at] == rows, part.columns["published"][at], found)
-        return found, found != UNDATED
+        return published_in([self.mapped.columns, self.fresh.columns], rows)
 
     def frequencies(self, words: Sequence[str]) -> list[int]:
-        """Return in how many passages each word stands."""
+        """Return the number of passages that hold each word."""
         return self.words.frequencies(words)
 
     def rows(self) -> NDArray[np.int64]:
-        """Return the rows of the passages that the dense index finds, ascending."""
+        """Return the rows of the passages that a dense search can find, ascending."""
         return np.concatenate([self.mapped.columns["row"][~self.dead], self.fresh.columns["row"]])
 
-    def _needed(self, allowed: Filter) -> Filter:
+    def _simplified(self, filters: Filter) -> Filter:
         """Leave out `as_of` where nothing is later, which is so for most searches."""
-        if allowed.as_of is not None and to_microseconds(allowed.as_of) >= self.latest:
-            return replace(allowed, as_of=None)
-        return allowed
+        if filters.as_of is not None and to_microseconds(filters.as_of) >= self.latest:
+            return replace(filters, as_of=None)
+        return filters
 
 
 class LocalEngine:
@@ -108,7 +95,7 @@ class LocalEngine:
         self._opened: tuple[bytes, dense.Mapped] | None = None
 
     def follow(self, catalogue: Catalogue) -> None:
-        """Take over what the catalogue has committed; what is damaged is made anew. Only the one writer calls this."""
+        """Apply what the catalogue has committed; what is damaged is made anew. Only the one writer calls this."""
         self._folder.mkdir(parents=True, exist_ok=True)
         try:
             lexical = self._open_lexical()
@@ -126,80 +113,69 @@ class LocalEngine:
             added, removed = catalogue.changes.between(mapped.generation, catalogue.changes.last())
             dead = int(mapped.part.of(removed).sum())
             fresh = catalogue.passages.count(added, self._space.row)
-            stale = dense.worth_writing(fresh, dead, len(mapped.part.columns))
+            outdated = dense.worth_writing(fresh, dead, len(mapped.part.columns))
         except DamagedIndex:
-            stale = True
-        if stale:
+            outdated = True
+        if outdated:
             dense.write(self._folder, catalogue, self._space)
 
-    @staticmethod
-    def held(folder: Path) -> int:
-        """Return the number of the last change that is searchable, without opening anything; 0 when none is."""
+    def applied(self, catalogue: Catalogue) -> int:  # noqa: ARG002
+        """Return the number of the last change that is searchable, without opening anything; 0 where none is."""
         try:
-            return Lexical.generation_in(folder)
+            return Lexical.applied_in(self._folder)[0]
         except DamagedIndex:
             return 0
 
-    @staticmethod
-    def lost(folder: Path, catalogue: Catalogue) -> str | None:
-        """Return what a catalogue has lost, by what the files in a folder say that they followed; None if nothing."""
+    def lost(self, catalogue: Catalogue) -> str | None:
+        """Return, in words, what the catalogue has lost of the changes that the files hold; None if nothing."""
         try:
-            generation, stamp = Lexical.last_in(folder)
+            applied, stamp = Lexical.applied_in(self._folder)
         except DamagedIndex:
             return None
-        lineage, _, at = stamp.partition(" ")
-        if lineage != catalogue.lineage() or stamp == catalogue.changes.identity(generation) or not generation:
+        lineage, _, made_at = stamp.partition(" ")
+        if lineage != catalogue.lineage() or stamp == catalogue.changes.identity(applied) or not applied:
             return None
-        now = catalogue.changes.last()
-        many = f"up to {generation - now:,} changes" if generation > now else "changes"
+        last = catalogue.changes.last()
+        count = f"up to {applied - last:,} changes" if applied > last else "changes"
         return (
-            f"the catalogue ends at change {now:,}, the search index had reached {generation:,} (made {at}): "
-            f"{many} may be lost; index the sources again, then searchsvc rebuild ends this notice"
+            f"the catalogue ends at change {last:,}, the search index had reached {applied:,} (made {made_at}): "
+            f"{count} may be lost; index the sources again, then searchsvc rebuild ends this notice"
         )
 
     def reopen(self) -> None:
-        """Let the next snapshot open all files again, and look at their checksums."""
+        """Let the next snapshot open all files again, and check their checksums."""
         with self._lock:
             self._forget()
 
-    def check(self, catalogue: Catalogue) -> list[str]:
-        """Return what differs between the files and the catalogue; raises DamagedIndex where they cannot be read."""
-        self.reopen()
-        return self.compare(catalogue, self.snapshot(catalogue))
-
-    def compare(self, catalogue: Catalogue, snapshot: LocalSnapshot) -> list[str]:
-        """Return what differs between a snapshot and the catalogue."""
+    def compare(self, catalogue: Catalogue, snapshot: Snapshot) -> list[str]:
+        """Return, in words, what differs between a snapshot of this engine and the catalogue."""
+        assert isinstance(snapshot, LocalSnapshot)
         behind = catalogue.changes.last() - snapshot.generation
         if behind:
             return [f"the index is {behind:,} changes behind the catalogue"]
-        there = catalogue.passages.rows(self._space.row)
-        found = []
+        recorded = catalogue.passages.rows(self._space.row)
+        problems = []
         for name, rows in (("dense", snapshot.rows()), ("lexical", snapshot.words.rows())):
-            for what, number in (
-                ("lacks", len(np.setdiff1d(there, rows))),
-                ("holds beyond the catalogue's", len(np.setdiff1d(rows, there))),
+            for problem, count in (
+                ("lacks", len(np.setdiff1d(recorded, rows))),
+                ("holds beyond the catalogue's", len(np.setdiff1d(rows, recorded))),
                 ("holds twice", len(rows) - len(np.unique(rows))),
             ):
-                if number:
-                    found.append(f"the {name} index {what} {number:,} passages")
-        return found
+                if count:
+                    problems.append(f"the {name} index {problem} {count:,} passages")
+        return problems
 
     def rebuild(self, catalogue: Catalogue) -> None:
-        """Make all files anew from the catalogue; what is there serves until they are ready."""
-        with self._lock:
-            self._forget()
+        """Make all files anew from the catalogue; those in force serve until they are ready."""
+        self.reopen()
         self._folder.mkdir(parents=True, exist_ok=True)
         dense.write(self._folder, catalogue, self._space)
         self._lexical = Lexical.make(self._folder, catalogue, self._space)
 
-    def discard(self) -> None:
-        """Delete all files."""
-        shutil.rmtree(self._folder, ignore_errors=True)
-
     def snapshot(self, catalogue: Catalogue) -> LocalSnapshot:
-        """Return the newest state that both indexes can show; raises DamagedIndex when a file cannot be used.
+        """Return the newest state that both indexes hold; raises DamagedIndex when a file cannot be used.
 
-        While one thread opens a newer state, the others are given the one before.
+        While one thread opens a newer state, the others get the one before.
         """
         if not self._lock.acquire(blocking=self._current is None):
             current = self._current
@@ -209,12 +185,12 @@ class LocalEngine:
         try:
             return self._newest(catalogue)
         except DamagedIndex:
-            return self._settled(catalogue)
+            return self._read_again(catalogue)
         finally:
             self._lock.release()
 
-    def _settled(self, catalogue: Catalogue) -> LocalSnapshot:
-        """Return the newest state; what another process replaced while we looked is no damage, and looked at again."""
+    def _read_again(self, catalogue: Catalogue) -> LocalSnapshot:
+        """Return the newest state; try again as long as another process replaces files, which is no damage."""
         while True:
             before = self._state()
             try:
@@ -224,12 +200,12 @@ class LocalEngine:
                     raise
 
     def _state(self) -> dict[Path, bytes]:
-        """Return what tells whether another process has replaced files meanwhile."""
-        found = {}
+        """Return the content of all manifests, which changes when another process replaces files."""
+        manifests = {}
         for file in (*self._folder.glob("*.json"), *self._folder.glob("*/meta.json")):
             with suppress(OSError):
-                found[file] = file.read_bytes()
-        return found
+                manifests[file] = file.read_bytes()
+        return manifests
 
     def _newest(self, catalogue: Catalogue) -> LocalSnapshot:
         lexical = self._open_lexical()
@@ -246,22 +222,22 @@ class LocalEngine:
         with catalogue.reading():
             _check_stamp(catalogue, generation, stamp)
             _check_stamp(catalogue, mapped.generation, mapped.stamp)
-            done, vectors, columns, dead = self._before(catalogue, mapped, generation)
-            added, removed = catalogue.changes.between(done, generation)
+            applied, vectors, columns, dead = self._before(catalogue, mapped, generation)
+            added, removed = catalogue.changes.between(applied, generation)
             removed += catalogue.articles.deleted(catalogue.changes.between(generation, catalogue.changes.last())[1])
-            new_vectors, new_columns = dense.read_articles(catalogue, added, self._space)
+            new_vectors, new_columns = read_articles(catalogue, added, self._space)
             updated = catalogue.changes.time_of(generation)
         dead = dead | part.of(removed)
-        stay = ~np.isin(columns["article"], removed)
-        vectors = np.concatenate([vectors[stay], new_vectors])
-        fresh = dense.part_of(vectors, np.concatenate([columns[stay], new_columns]), self._space.dimension)
-        living = np.concatenate([part.articles[~dead], fresh.articles])
+        living = ~np.isin(columns["article"], removed)
+        vectors = np.concatenate([vectors[living], new_vectors])
+        fresh = dense.part_of(vectors, np.concatenate([columns[living], new_columns]), self._space.dimension)
+        articles = np.concatenate([part.articles[~dead], fresh.articles])
         dates = (part.columns["published"][~dead], fresh.columns["published"])
         return LocalSnapshot(
             generation=generation,
             stamp=stamp,
-            articles=int(np.count_nonzero(np.diff(living))) + bool(len(living)),
-            passages=len(living),
+            articles=int(np.count_nonzero(np.diff(articles))) + bool(len(articles)),
+            passages=len(articles),
             updated=updated,
             latest=max(int(published.max(initial=UNDATED)) for published in dates),
             mapped=part,
@@ -274,7 +250,7 @@ class LocalEngine:
     def _before(
         self, catalogue: Catalogue, mapped: dense.Mapped, generation: int
     ) -> tuple[int, NDArray[np.float16], Columns, NDArray[np.bool_]]:
-        """Return what is known already: up to which change, the fresh vectors and columns, the dead in the file."""
+        """Return what the current snapshot knows already: its last change, fresh vectors and columns, dead passages."""
         current = self._current
         if (
             current is not None
@@ -282,14 +258,14 @@ class LocalEngine:
             and current.generation <= generation
             and current.stamp == catalogue.changes.identity(current.generation)
         ):
-            done = max(current.generation, mapped.generation)  # files that are made anew may be ahead for a while
-            return done, current.fresh_vectors, current.fresh.columns, current.dead
+            applied = max(current.generation, mapped.generation)  # files that are made anew may be ahead for a while
+            return applied, current.fresh_vectors, current.fresh.columns, current.dead
         none = np.empty((0, self._space.dimension), np.float16)
         return mapped.generation, none, np.empty(0, COLUMNS), np.zeros(len(mapped.part.columns), bool)
 
     def _mapped(self) -> dense.Mapped:
         """Return the part in force, opened again only when another has come into force."""
-        facts = ledger.bytes_of(self._folder / dense.LEDGER)
+        facts = manifest.bytes_of(self._folder / dense.MANIFEST)
         if self._opened is None or self._opened[0] != facts:
             self._opened = (facts, dense.opened(self._folder, self._space))
         return self._opened[1]

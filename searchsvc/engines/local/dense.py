@@ -2,7 +2,7 @@
 
     dense-GENERATION.faiss      the vectors (float16), in the order of the columns
     dense-GENERATION.npy        the columns
-    dense.json                  which of them is in force, and what it must look like; replaced as a whole
+    dense.json                  the manifest: which of them are in force, with their checksums; replaced as a whole
 
 The files are never changed: a newer pair is written beside them and named in dense.json. What the catalogue has
 committed since is read from there and held in memory, so a new article costs what it weighs and not a new file.
@@ -19,18 +19,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from searchsvc.catalogue import Catalogue, EmbeddingSpace
-from searchsvc.engines.local import manifest as ledger
-from searchsvc.engines.local.columns import COLUMNS, Columns, columns_of
+from searchsvc.engines.columns import BATCH, COLUMNS, Columns, read_articles
+from searchsvc.engines.local import manifest
 from searchsvc.errors import DamagedIndex, Unwritable
-from searchsvc.models.embedder import Vectors
-from searchsvc.models.memory import must_have
+from searchsvc.models import Vectors
+from searchsvc.models.memory import require_memory
 
 FORMAT = 2
-LEDGER = "dense.json"
-BATCH = 500  # articles read at a time
-FRESH_MOST = 5_000  # passages held in memory at least, before a new file is worth writing
+MANIFEST = "dense.json"
+FRESH_MIN = 5_000  # passages in memory that are never worth a new file
 FRESH_SHARE = 0.1
-FAISS, FAISS_A_CORE = 370_000_000, 50_000_000  # bytes of address space that its import takes (on two cores: 469 MB)
+FAISS, FAISS_A_CORE = 370_000_000, 50_000_000  # bytes of address space for its import (on two cores: 469 MB)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,36 +42,36 @@ class Part:
 
     def of(self, articles: Sequence[int]) -> NDArray[np.bool_]:
         """Return which of the passages belong to these articles, given by row."""
-        wanted = np.zeros(len(self.articles), bool)
+        belongs = np.zeros(len(self.articles), bool)
         # An article's passages stand together, and articles ascend.
         for first, last in np.searchsorted(self.articles, [(row, row + 1) for row in articles]).reshape(-1, 2):
-            wanted[first:last] = True
-        return wanted
+            belongs[first:last] = True
+        return belongs
 
-    def search(self, vector: Vectors, k: int, let: NDArray[np.bool_] | None) -> tuple[NDArray[np.int64], Vectors]:
-        """Return the positions of the k nearest passages of those let through, and their cosines."""
+    def search(self, vector: Vectors, k: int, matching: NDArray[np.bool_] | None) -> tuple[NDArray[np.int64], Vectors]:
+        """Return the positions of the k nearest of the matching passages (None: of all), and their cosines."""
         import faiss
 
-        k = min(k, len(self.columns) if let is None else int(let.sum()))
+        k = min(k, len(self.columns) if matching is None else int(matching.sum()))
         if k == 0:
             return np.empty(0, np.int64), np.empty(0, np.float32)
         parameters = None
-        if let is not None:
+        if matching is not None:
             # The selector reads the bits while it searches: they must outlive it.
-            bits = np.packbits(let, bitorder="little")
+            bits = np.packbits(matching, bitorder="little")
             selector: Any = faiss.IDSelectorBitmap(bits)  # type: ignore[call-arg, arg-type]
             parameters = faiss.SearchParameters(sel=selector)  # type: ignore[call-arg]
-        # One question is one thread's work; OpenMP's others would only spin on the cores that the model needs next
-        # (measured on two cores: 6.0 against 4.1 ms for the next question's vector).
+        # One query is one thread's work; OpenMP's others would only spin on the cores that the model needs next
+        # (measured on two cores: 6.0 against 4.1 ms for the next query's vector).
         faiss.omp_set_num_threads(1)
         scores, positions = self.index.search(vector[None], k, params=parameters)
-        found = positions[0] >= 0
-        return positions[0][found], scores[0][found]
+        filled = positions[0] >= 0
+        return positions[0][filled], scores[0][filled]
 
 
 @dataclass(frozen=True, slots=True)
 class Mapped:
-    """The part that is in force, the number of the last change that it holds, and when that was made."""
+    """The part that is in force, the number of the last change that it holds, and that change's stamp."""
 
     part: Part
     generation: int
@@ -92,9 +91,9 @@ def _part(index: Any, columns: Columns) -> Part:
 
 
 def _faiss() -> Any:
-    """Return FAISS, whose import ends the process where its linear algebra is refused memory."""
+    """Return FAISS, whose import ends the process where its linear algebra gets no memory."""
     if "faiss" not in sys.modules:
-        must_have("load FAISS", FAISS + (os.cpu_count() or 1) * FAISS_A_CORE, 0)
+        require_memory("load FAISS", FAISS + (os.cpu_count() or 1) * FAISS_A_CORE, 0)
     import faiss
 
     return faiss
@@ -110,21 +109,6 @@ def _new(dimension: int) -> Any:
     return faiss.IndexScalarQuantizer(dimension, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
 
 
-def read_articles(
-    catalogue: Catalogue, articles: list[int], space: EmbeddingSpace
-) -> tuple[NDArray[np.float16], Columns]:
-    """Return the vectors and columns of articles, given by ascending row."""
-    vectors = [np.empty((0, space.dimension), np.float16)]
-    columns = [np.empty(0, COLUMNS)]
-    for start in range(0, len(articles), BATCH):
-        batch = articles[start : start + BATCH]
-        rows = catalogue.vectors.of_articles(batch, space.row)
-        if len(rows.rows):
-            vectors.append(rows.vectors)
-            columns.append(columns_of(rows, catalogue.articles.filter_fields(batch)))
-    return np.concatenate(vectors), np.concatenate(columns)
-
-
 def write(folder: Path, catalogue: Catalogue, space: EmbeddingSpace) -> None:
     """Write the whole catalogue as a new pair of files and put it in force; then remove the old ones."""
     faiss = _faiss()
@@ -132,13 +116,13 @@ def write(folder: Path, catalogue: Catalogue, space: EmbeddingSpace) -> None:
         generation = catalogue.changes.last()
         added, _ = catalogue.changes.between(0, generation)
         size = catalogue.passages.count(added, space.row) * (2 * space.dimension + COLUMNS.itemsize)
-        must_have("make the dense index", 2 * size, 2 * size)  # FAISS's list grows by doubling
+        require_memory("make the dense index", 2 * size, 2 * size)  # FAISS's list grows by doubling
         index = _new(space.dimension)
         columns = [np.empty(0, COLUMNS)]
         for start in range(0, len(added), BATCH):
-            vectors, some = read_articles(catalogue, added[start : start + BATCH], space)
+            vectors, more = read_articles(catalogue, added[start : start + BATCH], space)
             index.add(vectors.astype(np.float32))
-            columns.append(some)
+            columns.append(more)
         stamp = catalogue.changes.identity(generation)
     stem = f"dense-{generation:012d}"
     files = {"vectors": folder / f"{stem}.faiss", "columns": folder / f"{stem}.npy"}
@@ -156,14 +140,14 @@ def write(folder: Path, catalogue: Catalogue, space: EmbeddingSpace) -> None:
         with parts["columns"].open("wb") as stream:
             np.save(stream, np.concatenate(columns))
         for kind, file in files.items():
-            ledger.sync(parts[kind])
-            facts[kind] = {"name": file.name, "checksum": ledger.checksum(parts[kind])}
+            manifest.sync(parts[kind])
+            facts[kind] = {"name": file.name, "checksum": manifest.checksum(parts[kind])}
             parts[kind].replace(file)
     except (OSError, RuntimeError) as error:
         for part in parts.values():
             part.unlink(missing_ok=True)  # on a full disk, others need the room
         raise Unwritable(f"the dense index cannot be written: {error}", "make room on the disk") from error
-    ledger.write(folder / LEDGER, facts)
+    manifest.write(folder / MANIFEST, facts)
     for old in (*folder.glob("dense-*"), *folder.glob(".dense-*.part")):
         if not old.name.startswith(stem):
             old.unlink(missing_ok=True)
@@ -171,15 +155,15 @@ def write(folder: Path, catalogue: Catalogue, space: EmbeddingSpace) -> None:
 
 def opened(folder: Path, space: EmbeddingSpace) -> Mapped:
     """Return what is in force, mapped; raises DamagedIndex unless it is all there and right."""
-    facts = ledger.read(folder / LEDGER, FORMAT)
+    facts = manifest.read(folder / MANIFEST, FORMAT)
     if facts["fingerprint"] != space.fingerprint:
         raise DamagedIndex("the dense index was made with another model")
     try:
         sizes = {kind: (folder / facts[kind]["name"]).stat().st_size for kind in ("vectors", "columns")}
         # The vectors are mapped, and can be let go of; the columns are read.
-        must_have("open the dense index", sum(sizes.values()), 2 * sizes["columns"])
+        require_memory("open the dense index", sum(sizes.values()), 2 * sizes["columns"])
         for kind in ("vectors", "columns"):
-            if ledger.checksum(folder / facts[kind]["name"]) != facts[kind]["checksum"]:
+            if manifest.checksum(folder / facts[kind]["name"]) != facts[kind]["checksum"]:
                 raise DamagedIndex(f"{facts[kind]['name']} has changed since it was written")
         columns = np.load(folder / facts["columns"]["name"], allow_pickle=False)
         faiss = _faiss()
@@ -193,4 +177,4 @@ def opened(folder: Path, space: EmbeddingSpace) -> Mapped:
 
 def worth_writing(fresh: int, dead: int, total: int) -> bool:
     """Say whether so much has changed since the last file that a new one should be written."""
-    return fresh + dead > max(FRESH_MOST, FRESH_SHARE * total)
+    return fresh + dead > max(FRESH_MIN, FRESH_SHARE * total)

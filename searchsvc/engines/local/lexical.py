@@ -1,7 +1,7 @@
 """The lexical index: tantivy, BM25 over title and text as one field, phrases over both as they are spelt.
 
     lexical-NUMBER/     tantivy's files
-    lexical.json        which folder is in force, the last change that it holds, and what its files must look like
+    lexical.json        the manifest: which folder is in force, the last change that it holds, its files' checksums
 
 tantivy commits by itself, whole or not at all; the number of the last change that it holds is written afterwards.
 After a crash between the two, the changes are applied again, which does no harm: each article is taken out before it
@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from searchsvc.catalogue import Catalogue, EmbeddingSpace, to_microseconds
 from searchsvc.engines import Candidates
-from searchsvc.engines.local import manifest as ledger
-from searchsvc.engines.local.read_only import Shown, is_read_only
+from searchsvc.engines.local import manifest
+from searchsvc.engines.local.read_only import LinkedFolder, is_read_only
 from searchsvc.errors import DamagedIndex, Unwritable
 from searchsvc.query.filter import Filter
 from searchsvc.text.analysis import analyzer, composed, surface_analyzer, surface_tokens
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import tantivy
 
 FORMAT = 3
-LEDGER = "lexical.json"
+MANIFEST = "lexical.json"
 META = "meta.json"  # tantivy's own list of what is in force
 ANALYZER = "news"
 SPELLING = "spelling"
@@ -42,18 +42,18 @@ class Lexical:
     """The tantivy index that is in force in a folder."""
 
     _read: tuple[bytes, dict[str, Any]] | None = None
-    _shown: Shown | None = None
+    _links: LinkedFolder | None = None
 
     def __init__(self, folder: Path) -> None:
         """Open the index; raises DamagedIndex when what is there cannot be used."""
         import tantivy
 
-        self._ledger = folder / LEDGER
+        self._manifest = folder / MANIFEST
         self._home = folder / str(self._facts()["folder"])
         try:
             _check(self._home, self._facts())
-            self._shown = Shown(self._home) if is_read_only(self._home) else None
-            self._index = tantivy.Index.open(str(self._shown.folder if self._shown else self._home))
+            self._links = LinkedFolder(self._home) if is_read_only(self._home) else None
+            self._index = tantivy.Index.open(str(self._links.folder if self._links else self._home))
         except (OSError, ValueError) as error:
             raise DamagedIndex(f"the lexical index cannot be read: {error}") from error
         self._register()
@@ -67,7 +67,7 @@ class Lexical:
         home = folder / f"lexical-{max(numbers, default=0) + 1}"
         home.mkdir()
         made = cls.__new__(cls)
-        made._ledger, made._home = folder / LEDGER, home
+        made._manifest, made._home = folder / MANIFEST, home
         try:
             made._index = tantivy.Index(_schema(), str(home))
         except (OSError, ValueError) as error:
@@ -98,19 +98,14 @@ class Lexical:
 
     @property
     def deleted_share(self) -> float:
-        """The share of passages that were taken out and still lie in the files, 0 to 1."""
+        """The share of passages that are removed and still lie in the files, 0 to 1."""
         segments = _segments(_meta(self._home)).values()
-        return sum(dead for _, dead in segments) / max(1, sum(count for count, _ in segments))
+        return sum(removed for _, removed in segments) / max(1, sum(count for count, _ in segments))
 
     @staticmethod
-    def generation_in(folder: Path) -> int:
-        """Return the number of the last change that is searchable, opening nothing; raises DamagedIndex."""
-        return int(ledger.read(folder / LEDGER, FORMAT)["generation"])
-
-    @staticmethod
-    def last_in(folder: Path) -> tuple[int, str]:
-        """Return the number of the last change that is searchable, and its stamp; raises DamagedIndex."""
-        facts = ledger.read(folder / LEDGER, FORMAT)
+    def applied_in(folder: Path) -> tuple[int, str]:
+        """Return the number and stamp of the last change that is searchable, opening nothing; raises DamagedIndex."""
+        facts = manifest.read(folder / MANIFEST, FORMAT)
         return int(facts["generation"]), str(facts["stamp"])
 
     def apply(self, catalogue: Catalogue, space: EmbeddingSpace) -> None:
@@ -123,8 +118,8 @@ class Lexical:
     def searcher(self) -> "LexicalSnapshot":
         """Return the newest committed state; raises DamagedIndex when it cannot be opened."""
         try:
-            if self._shown:
-                self._shown.refresh()
+            if self._links:
+                self._links.refresh()
             self._index.reload()
             return LexicalSnapshot(self._index.searcher(), self._index.schema)
         except (OSError, ValueError) as error:
@@ -135,7 +130,7 @@ class Lexical:
         self._index.register_tokenizer(SPELLING, surface_analyzer())
 
     def _write(
-        self, gone: Sequence[int], added: Iterable[int], catalogue: Catalogue, space: EmbeddingSpace, generation: int
+        self, removed: Sequence[int], added: Iterable[int], catalogue: Catalogue, space: EmbeddingSpace, generation: int
     ) -> None:
         import tantivy
 
@@ -145,9 +140,9 @@ class Lexical:
             # What an interrupted commit has left bears the names that the same commit needs when it is done again.
             writer.garbage_collect_files()
             # By query: by term, tantivy-py takes the number for a signed one and deletes nothing.
-            for start in range(0, len(gone), DELETE_AT_ONCE):
-                some = list(gone[start : start + DELETE_AT_ONCE])
-                writer.delete_documents_by_query(tantivy.Query.term_set_query(schema, "article", some))
+            for start in range(0, len(removed), DELETE_AT_ONCE):
+                articles = list(removed[start : start + DELETE_AT_ONCE])
+                writer.delete_documents_by_query(tantivy.Query.term_set_query(schema, "article", articles))
             for document in _documents(added, catalogue, space):
                 writer.add_document(tantivy.Document.from_dict(document, schema))
             writer.commit()
@@ -166,7 +161,7 @@ class Lexical:
             meta = _meta(self._home)
             try:
                 files = {
-                    name: known[name] if name in known else ledger.checksum(self._home / name)
+                    name: known[name] if name in known else manifest.checksum(self._home / name)
                     for name in _lasting(self._home, meta)
                 }
             except FileNotFoundError:  # merged away meanwhile
@@ -180,7 +175,7 @@ class Lexical:
             "meta": _sum_of(meta),
             "operations": meta["opstamp"],
         }
-        ledger.write(self._ledger, facts)
+        manifest.write(self._manifest, facts)
 
     def _known(self) -> dict[str, int]:
         """Return the checksums of the files that were there at the last record, and never change."""
@@ -191,10 +186,10 @@ class Lexical:
         return facts["files"] if facts["folder"] == self._home.name else {}
 
     def _facts(self) -> dict[str, Any]:
-        """Return the ledger, which every search looks at and which seldom changes."""
-        data = ledger.bytes_of(self._ledger)
+        """Return the manifest, which every search looks at and which seldom changes."""
+        data = manifest.bytes_of(self._manifest)
         if self._read is None or self._read[0] != data:
-            self._read = (data, ledger.parsed(self._ledger, data, FORMAT))
+            self._read = (data, manifest.parsed(self._manifest, data, FORMAT))
         return self._read[1]
 
 
@@ -207,61 +202,61 @@ class LexicalSnapshot:
 
     @property
     def passages(self) -> int:
-        """How many passages are in it."""
+        """The number of passages in it."""
         return int(self._searcher.num_docs)
 
     def rows(self, phrases: Sequence[str] = ()) -> NDArray[np.int64]:
-        """Return the rows of the passages in which, or in whose titles, all of these phrases stand, ascending."""
+        """Return the rows of the passages that hold all of these phrases, each in text or title, ascending."""
         from tantivy import Occur, Query
 
-        wanted = [(Occur.Must, query) for query in self._phrases(phrases)]
-        return self._values("row", Query.boolean_query(wanted) if wanted else Query.all_query())
+        clauses = [(Occur.Must, query) for query in self._phrases(phrases)]
+        return self._values("row", Query.boolean_query(clauses) if clauses else Query.all_query())
 
     def articles(self, phrases: Sequence[str]) -> NDArray[np.int64]:
-        """Return the rows of the articles in which any of these phrases stands, ascending."""
+        """Return the rows of the articles that hold any of these phrases, ascending."""
         from tantivy import Occur, Query
 
-        wanted = [(Occur.Should, query) for query in self._phrases(phrases)]
-        return np.unique(self._values("article", Query.boolean_query(wanted)))
+        clauses = [(Occur.Should, query) for query in self._phrases(phrases)]
+        return np.unique(self._values("article", Query.boolean_query(clauses)))
 
     def search(
-        self, words: Sequence[str], k: int, allowed: Filter, pairs: Mapping[tuple[str, str], float]
+        self, words: Sequence[str], k: int, filters: Filter, pairs: Mapping[tuple[str, str], float]
     ) -> Candidates:
         """Return the k passages with the best BM25 scores, of those that a filter lets through.
 
-        The score is that of the words, and so much of that of each pair of them that stands side by side.
+        The score is that of the words, and that of each pair of them as a phrase, times its weight.
         """
         from tantivy import Occur, Query
 
         terms = [(Occur.Should, Query.term_query(self._schema, "body", word)) for word in words]
         terms += [
-            (Occur.Should, Query.boost_query(Query.phrase_query(self._schema, "body", list(pair)), boost))
-            for pair, boost in pairs.items()
+            (Occur.Should, Query.boost_query(Query.phrase_query(self._schema, "body", list(pair)), weight))
+            for pair, weight in pairs.items()
         ]
         if not terms or not self._searcher.num_docs:
             return Candidates(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
-        query = Query.boolean_query([(Occur.Must, Query.boolean_query(terms)), *self._clauses(allowed)])
-        found = self._searcher.search(query, k, count=False).hits
-        places = [place for _, place in found]
+        query = Query.boolean_query([(Occur.Must, Query.boolean_query(terms)), *self._clauses(filters)])
+        hits = self._searcher.search(query, k, count=False).hits
+        places = [place for _, place in hits]
         return Candidates(
             np.array(self._searcher.fast_field_values("row", places), np.int64),
             np.array(self._searcher.fast_field_values("article", places), np.int64),
-            np.array([score for score, _ in found], np.float32),
+            np.array([score for score, _ in hits], np.float32),
         )
 
     def frequencies(self, words: Sequence[str]) -> list[int]:
-        """Return in how many passages each word stands; those taken out count until tantivy merges their files."""
+        """Return the number of passages that hold each word; removed ones count until tantivy merges their files."""
         return [self._searcher.doc_freq("body", word) for word in words]
 
     def _values(self, field: str, query: "tantivy.Query") -> NDArray[np.int64]:
-        """Return a number of every passage that a query finds, ascending."""
+        """Return the value of a field of every passage that a query finds, ascending."""
         from tantivy import Query
 
-        found = self._searcher.search(Query.const_score_query(query, 0.0), max(1, self.passages), count=False).hits
-        return np.sort(np.array(self._searcher.fast_field_values(field, [place for _, place in found]), np.int64))
+        hits = self._searcher.search(Query.const_score_query(query, 0.0), max(1, self.passages), count=False).hits
+        return np.sort(np.array(self._searcher.fast_field_values(field, [place for _, place in hits]), np.int64))
 
     def _phrases(self, phrases: Sequence[str]) -> list["tantivy.Query"]:
-        """Return what finds each of the phrases; one without a word says nothing."""
+        """Return a query for each of the phrases; one without a word says nothing."""
         from tantivy import Query
 
         return [
@@ -272,46 +267,46 @@ class LexicalSnapshot:
             if words
         ]
 
-    def _clauses(self, allowed: Filter) -> list[tuple["tantivy.Occur", "tantivy.Query"]]:
+    def _clauses(self, filters: Filter) -> list[tuple["tantivy.Occur", "tantivy.Query"]]:
         from tantivy import FieldType, Occur, Query
 
         clauses = []
-        if allowed.after is not None or allowed.before is not None:
-            low = None if allowed.after is None else to_microseconds(allowed.after)
-            high = None if allowed.before is None else to_microseconds(allowed.before)
+        if filters.after is not None or filters.before is not None:
+            low = None if filters.after is None else to_microseconds(filters.after)
+            high = None if filters.before is None else to_microseconds(filters.before)
             within = Query.range_query(self._schema, "published", FieldType.Integer, low, high)
             clauses.append((Occur.Must, Query.const_score_query(within, 0.0)))
-        if allowed.as_of is not None:
-            later = to_microseconds(allowed.as_of) + 1
+        if filters.as_of is not None:
+            later = to_microseconds(filters.as_of) + 1
             after = Query.range_query(self._schema, "published", FieldType.Integer, later, None)
             clauses.append((Occur.MustNot, after))
-        for field, wanted in (("source", allowed.sources), ("language", allowed.languages)):
-            if wanted:
-                one_of = Query.term_set_query(self._schema, field, [normalized(name) for name in wanted])
-                clauses.append((Occur.Must, Query.const_score_query(one_of, 0.0)))
-        clauses += [(Occur.Must, Query.const_score_query(one, 0.0)) for one in self._phrases(allowed.phrases)]
-        if allowed.excluded:
-            gone = self.articles(allowed.excluded).tolist()
-            clauses.append((Occur.MustNot, Query.term_set_query(self._schema, "article", gone)))
+        for field, names in (("source", filters.sources), ("language", filters.languages)):
+            if names:
+                any_name = Query.term_set_query(self._schema, field, [normalized(name) for name in names])
+                clauses.append((Occur.Must, Query.const_score_query(any_name, 0.0)))
+        clauses += [(Occur.Must, Query.const_score_query(phrase, 0.0)) for phrase in self._phrases(filters.phrases)]
+        if filters.excluded:
+            excluded = self.articles(filters.excluded).tolist()
+            clauses.append((Occur.MustNot, Query.term_set_query(self._schema, "article", excluded)))
         return clauses
 
 
 def _documents(articles: Iterable[int], catalogue: Catalogue, space: EmbeddingSpace) -> Iterator[dict[str, object]]:
-    for article in articles:
-        entry = catalogue.articles.by_row([article]).get(article)
-        if entry is None:
+    for row in articles:
+        article = catalogue.articles.by_row([row]).get(row)
+        if article is None:
             continue
-        facts: dict[str, object] = {"article": article}
-        for field, name in (("source", entry.source), ("language", entry.language)):
+        facts: dict[str, object] = {"article": row}
+        for field, name in (("source", article.source), ("language", article.language)):
             if name is not None:
                 facts[field] = normalized(name)
-        if entry.published is not None:
-            facts["published"] = to_microseconds(entry.published)
-        for found in catalogue.passages.of_article(article, space.row):
-            text = entry.text[found.passage.start : found.passage.end]
+        if article.published is not None:
+            facts["published"] = to_microseconds(article.published)
+        for stored in catalogue.passages.of_article(row, space.row):
+            text = article.text[stored.passage.start : stored.passage.end]
             # Two values, so that no phrase begins in the title and ends in the text.
-            spelt_parts = [composed(entry.title), composed(text)]
-            yield facts | {"row": found.row, "body": f"{entry.title}\n{text}", "spelt": spelt_parts}
+            spelt = [composed(article.title), composed(text)]
+            yield facts | {"row": stored.row, "body": f"{article.title}\n{text}", "spelt": spelt}
 
 
 def _meta(home: Path) -> dict[str, Any]:
@@ -326,16 +321,19 @@ def _meta(home: Path) -> dict[str, Any]:
 
 
 def _segments(meta: dict[str, Any]) -> dict[str, tuple[int, int]]:
-    """Return how many passages each segment in force holds, and how many of them were taken out, by its files' stem."""
+    """Return how many passages each segment in force holds, and how many of them are removed, by its files' stem."""
     return {
-        one["segment_id"].replace("-", ""): (one["max_doc"], (one["deletes"] or {}).get("num_deleted_docs", 0))
-        for one in meta["segments"]
+        segment["segment_id"].replace("-", ""): (
+            segment["max_doc"],
+            (segment["deletes"] or {}).get("num_deleted_docs", 0),
+        )
+        for segment in meta["segments"]
     }
 
 
 def _sum_of(meta: dict[str, Any]) -> int:
     """Return a checksum of all but the count of operations, which rises with a commit that changes nothing, too."""
-    return ledger.sum_of({name: value for name, value in meta.items() if name != "opstamp"})
+    return manifest.sum_of({name: value for name, value in meta.items() if name != "opstamp"})
 
 
 def _lasting(home: Path, meta: dict[str, Any]) -> list[str]:
@@ -345,20 +343,20 @@ def _lasting(home: Path, meta: dict[str, Any]) -> list[str]:
 
 
 def _check(home: Path, facts: dict[str, Any]) -> None:
-    """Raise DamagedIndex unless the files are those that the ledger names, or their successors.
+    """Raise DamagedIndex unless the files are those that the manifest names, or their successors.
 
-    Between tantivy's commit and the new ledger, files may have been added, and merged away; whoever opens the index
+    Between tantivy's commit and the new manifest, files may have been added, and merged away; whoever opens the index
     just then must not take that for damage. A file that tantivy's own list still needs must be there in any case.
     """
-    meta, named = _meta(home), facts["files"]
-    there, needed = _lasting(home, meta), _segments(meta)
-    for name in there:
-        if name in named and ledger.checksum(home / name) != named[name]:
+    meta, recorded = _meta(home), facts["files"]
+    present, needed = _lasting(home, meta), _segments(meta)
+    for name in present:
+        if name in recorded and manifest.checksum(home / name) != recorded[name]:
             raise DamagedIndex(f"{name} of the lexical index has changed since it was written")
-    for name in {*named} - {*there}:
+    for name in {*recorded} - {*present}:
         if not name.endswith(".del") and name.partition(".")[0] in needed:
             raise DamagedIndex(f"{name} of the lexical index is gone")
-    if meta["opstamp"] < facts["operations"] or ({*named} == {*there} and _sum_of(meta) != facts["meta"]):
+    if meta["opstamp"] < facts["operations"] or ({*recorded} == {*present} and _sum_of(meta) != facts["meta"]):
         raise DamagedIndex(f"{META} of the lexical index has changed since it was written")
 
 

@@ -1,7 +1,7 @@
-"""A ledger: one small file that says which files are in force and what they must look like.
+"""A manifest: one small file that names the files in force, with their checksums.
 
-It is replaced as a whole, holds the checksums of the files it names and its own, and is written after they are safely
-on disk. What disagrees with its ledger is damaged, and is made again from the catalogue.
+It is replaced as a whole, holds its own checksum too, and is written after the files that it names are safely on disk.
+A file that disagrees with its manifest is damaged, and is made again from the catalogue.
 """
 
 import json
@@ -14,43 +14,43 @@ from typing import Any
 from searchsvc.errors import DamagedIndex, Unwritable
 
 
-def write(ledger: Path, facts: Mapping[str, object]) -> None:
+def write(path: Path, facts: Mapping[str, object]) -> None:
     """Put facts in force: all of them or none, also after a power cut; raises Unwritable."""
-    part = ledger.with_name(f".{ledger.name}.part")
+    part = path.with_name(f".{path.name}.part")
     try:
         part.write_text(json.dumps({"facts": facts, "checksum": sum_of(facts)}, indent=1), encoding="utf-8")
         sync(part)
-        part.replace(ledger)
-        sync(ledger.parent)
+        part.replace(path)
+        sync(path.parent)
     except OSError as error:
-        raise Unwritable(f"{ledger.name} cannot be written: {error.strerror}", "make room on the disk") from error
+        raise Unwritable(f"{path.name} cannot be written: {error.strerror}", "make room on the disk") from error
 
 
-def read(ledger: Path, form: int) -> dict[str, Any]:
+def read(path: Path, form: int) -> dict[str, Any]:
     """Return the facts in force; raises DamagedIndex unless they are as they were written, and of this format."""
-    return parsed(ledger, bytes_of(ledger), form)
+    return parsed(path, bytes_of(path), form)
 
 
-def bytes_of(ledger: Path) -> bytes:
-    """Return what stands in the file; raises DamagedIndex."""
+def bytes_of(path: Path) -> bytes:
+    """Return the content of the file; raises DamagedIndex."""
     try:
-        return ledger.read_bytes()
+        return path.read_bytes()
     except OSError as error:
-        raise DamagedIndex(f"{ledger.name} cannot be read: {error}") from error
+        raise DamagedIndex(f"{path.name} cannot be read: {error}") from error
 
 
-def parsed(ledger: Path, data: bytes, form: int) -> dict[str, Any]:
-    """Return the facts that stand in a ledger's bytes; raises DamagedIndex as `read` does."""
+def parsed(path: Path, data: bytes, form: int) -> dict[str, Any]:
+    """Return the facts in a manifest's bytes; raises DamagedIndex as `read` does."""
     try:
-        held = json.loads(data)
-        facts: dict[str, Any] = held["facts"]
-        right = held["checksum"] == sum_of(facts)
+        content = json.loads(data)
+        facts: dict[str, Any] = content["facts"]
+        intact = content["checksum"] == sum_of(facts)
     except (ValueError, KeyError, TypeError) as error:
-        raise DamagedIndex(f"{ledger.name} cannot be read: {error}") from error
-    if not right:
-        raise DamagedIndex(f"{ledger.name} has changed since it was written")
+        raise DamagedIndex(f"{path.name} cannot be read: {error}") from error
+    if not intact:
+        raise DamagedIndex(f"{path.name} has changed since it was written")
     if facts.get("format") != form:
-        raise DamagedIndex(f"{ledger.name} was made by another version")
+        raise DamagedIndex(f"{path.name} was made by another version")
     return facts
 
 

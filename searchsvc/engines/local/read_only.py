@@ -1,4 +1,4 @@
-"""A folder shown: what lies where nothing can be written, under links in a folder where locks can be made.
+"""A read-only folder, opened through links to its files in a temporary folder, in which lock files can be made.
 
 tantivy makes a lock file in its folder even to read, and has no other way to be opened.
 """
@@ -12,12 +12,12 @@ from pathlib import Path
 
 
 def is_read_only(folder: Path) -> bool:
-    """Say whether no file can be made in a folder."""
+    """Say whether a folder cannot be written to."""
     return not os.access(folder, os.W_OK)
 
 
-class Shown:
-    """Links to the files of a folder, in a temporary folder that goes with this object."""
+class LinkedFolder:
+    """Links to the files of a folder, in a temporary folder that is deleted with this object."""
 
     def __init__(self, folder: Path) -> None:
         """Raises OSError where there is no temporary folder either."""
@@ -27,7 +27,7 @@ class Shown:
         self.refresh()
 
     def refresh(self) -> None:
-        """Link what has come since."""
+        """Link the files that were added since."""
         for file in self._folder.iterdir():
             if file.suffix != ".lock":
                 with suppress(FileExistsError):

@@ -4,16 +4,16 @@ import argparse
 import math
 import sys
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import NoReturn
 
 from searchsvc.errors import BadInput
-from searchsvc.interfaces.version import version
-from searchsvc.settings import Settings
+from searchsvc.query import OPTIONS, FilterOptions, Option, QueryOptions
+from searchsvc.settings import Settings, kind_of
 
 EVERYWHERE = ("index", "model", "device", "cache")
-METAVARS = {type(Path()): "DIR", int: "N", str: "NAME"}
+METAVARS = {int: "N", str: "NAME"}
 EXITS = """\
 exit codes: 0 done; 1 something is wrong; 2 wrong use; 3 no index; 4 some files could not be read (the rest was indexed)
 Each option of an index can also be set in the environment: SEARCHSVC_INDEX, SEARCHSVC_MODEL and so on.
@@ -24,7 +24,7 @@ must hold an "exact phrase", and articles no -word or -"phrase": for these two, 
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse, whose complaints are said as all others are."""
+    """argparse, whose errors are reported as all others are."""
 
     def error(self, message: str) -> NoReturn:
         """Raise BadInput."""
@@ -32,50 +32,39 @@ class Parser(argparse.ArgumentParser):
 
 
 class Version(argparse.Action):
-    """Looks the version up only when it is asked for."""
+    """Looks the version up only when it is wanted."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
         """Say it, and end."""
-        sys.stdout.write(f"searchsvc {version()}\n")
+        from searchsvc import __version__
+
+        sys.stdout.write(f"searchsvc {__version__}\n")
         parser.exit()
 
 
 def parser() -> Parser:
-    """Return what understands a command line; `command` of what it returns is the command's name."""
-    whole = Parser(
+    """Return the parser of a command line; `command` of its result is the command's name."""
+    top = Parser(
         prog="searchsvc",
         description="Semantic search over news text: ask a question, get the paragraph that answers it.",
         epilog=EXITS,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    whole.add_argument("--version", action=Version, nargs=0, help="say the version")
-    _add_common(whole)
-    words = whole.add_subparsers(dest="command", metavar="COMMAND", required=True, title="commands")
+    top.add_argument("--version", action=Version, nargs=0, help="say the version")
+    _add_common(top)
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True, title="commands")
 
     def command(name: str, about: str, *settings: str) -> Parser:
-        added = words.add_parser(name, help=about, description=about.capitalize() + ".", allow_abbrev=False)
+        added = commands.add_parser(name, help=about, description=about.capitalize() + ".", allow_abbrev=False)
         _add_common(added, *settings)
         return added
 
     about = "answer a question from the index; it is built from ./seeds when there is none"
-    search = command("search", about, "rerank")
-    _add_question(search, "shown", 10)
-    search.add_argument(
-        "--per-article", type=int, default=1, metavar="N", help="most passages of one article, 1 to 10 (default: 1)"
-    )
-    search.add_argument("--max-tokens", type=int, metavar="N", help="the best that has so many tokens, titles counted")
-    search.add_argument(
-        "--no-period", action="store_true", help="take words of time, such as last week, for words and not for dates"
-    )
-    search.add_argument(
-        "--freshness", choices=("auto", "off"), default="auto", help="whether newer is better (default: auto)"
-    )
-    search.add_argument("--no-fold", action="store_true", help="show every copy of a story as a hit of its own")
-    search.add_argument("--explain", action="store_true", help="say why each hit is there")
+    _add_query(command("search", about, "rerank"), QueryOptions, 10)
 
     about = "answer a question in sentences that are all quoted, each with its citation, as Markdown"
-    _add_question(command("brief", about, "rerank"), "quoted", 12)
+    _add_query(command("brief", about, "rerank"), FilterOptions, 12)
 
     reading = ("passage_tokens", "article_bytes", "reading_seconds", "private_networks")
     index = command("index", "bring the index in step with files, folders and feeds", *reading)
@@ -126,9 +115,7 @@ def parser() -> Parser:
     judge.add_argument(
         "--late", type=int, default=0, metavar="DAYS", help="ask each dated question so much later (default: 0)"
     )
-    judge.add_argument(
-        "--freshness", choices=("auto", "off"), default="auto", help="whether newer is better (default: auto)"
-    )
+    _add_option(judge, "freshness", OPTIONS["freshness"])
     command("status", "say what is indexed, since when, and how big it is")
 
     remove = command("rm", "take articles out")
@@ -142,7 +129,7 @@ def parser() -> Parser:
     backup.add_argument("file", type=Path, metavar="FILE", help="an earlier backup of that name is replaced")
     restore = command("restore", "put the index back to what a backup holds")
     restore.add_argument("file", type=Path, metavar="FILE", help="made by searchsvc backup")
-    return whole
+    return top
 
 
 def _add_common(parser: Parser, *settings: str) -> None:
@@ -153,17 +140,40 @@ def _add_common(parser: Parser, *settings: str) -> None:
     )
 
 
-def _add_question(parser: Parser, what: str, limit: int) -> None:
+def _add_query(parser: Parser, options: type[FilterOptions], limit: int) -> None:
     parser.add_argument("question", nargs="+", metavar="QUESTION", help=OPERATORS)
-    about = f"most articles {what}, 1 to 100 (default: {limit})"
-    parser.add_argument("--limit", type=int, default=limit, metavar="N", help=about)
-    parser.add_argument("--after", metavar="DATE", help="published on or after: 2024, 2024-06, 2024-06-18 or a moment")
-    parser.add_argument("--before", metavar="DATE", help="published on or before")
-    parser.add_argument("--as-of", metavar="DATE", help="answer as at this moment: nothing published later is found")
-    about = "only this source, by name or site (reuters: reuters.com); repeatable"
-    parser.add_argument("--source", action="append", default=[], metavar="NAME", help=about)
-    about = "only this one, such as en; repeatable"
-    parser.add_argument("--language", action="append", default=[], metavar="CODE", help=about)
+    for name in options.__annotations__:
+        option = OPTIONS[name]
+        _add_option(parser, name, replace(option, default=limit) if name == "limit" else option)
+
+
+def _add_option(parser: Parser, name: str, option: Option) -> None:
+    """Make an argument of an option of a query, whose name, default, bounds and description it takes."""
+    flag, about = f"--{name.replace('_', '-')}", option.description.replace("%", "%%")
+    if name == "freshness":
+        parser.add_argument(flag, type=switch, default=True, metavar="auto|off", help=f"{about} Default: auto.")
+    elif option.default is True:
+        parser.add_argument(f"--no-{name}", dest=name, action="store_false", help=f"Turn off: {about}")
+    elif option.default is False:
+        parser.add_argument(flag, action="store_true", help=about)
+    elif option.default == ():
+        singular = flag.removesuffix("s")
+        metavar = singular.strip("-").upper()
+        parser.add_argument(
+            singular, dest=name, action="append", default=[], metavar=metavar, help=f"{about} Repeatable."
+        )
+    elif option.minimum is not None:
+        bounds = f" From {option.minimum} to {option.maximum}, default {option.default}." if option.maximum else ""
+        parser.add_argument(flag, type=int, default=option.default, metavar="N", help=about + bounds)
+    else:
+        parser.add_argument(flag, metavar="DATE", help=about)
+
+
+def switch(value: str) -> bool:
+    """Return whether auto, and not off, was chosen."""
+    if value not in {"auto", "off"}:
+        raise argparse.ArgumentTypeError(f"invalid choice: {value!r} (choose from auto, off)")
+    return value == "auto"
 
 
 def _add_sources(parser: Parser) -> None:
@@ -172,35 +182,36 @@ def _add_sources(parser: Parser) -> None:
     parser.add_argument("--until-eof", action="store_true", help="stop when standard input ends, for programs")
 
 
-def source(typed: str) -> Path | str:
-    """Return a URL as it was typed, anything else as a path: which would lose a slash of a URL's two."""
-    return typed if typed.lower().startswith(("http://", "https://")) else Path(typed).expanduser()
+def source(argument: str) -> Path | str:
+    """Return a URL as it is, anything else as a path, which would lose a slash of a URL's two."""
+    is_url = argument.lower().startswith(("http://", "https://"))
+    return argument if is_url else Path(argument).expanduser()
 
 
-def floor(typed: str) -> tuple[str, float]:
-    """Return the name of a measure and its least value."""
-    name, _, value = typed.rpartition("=")
+def floor(argument: str) -> tuple[str, float]:
+    """Return the name of a measure and its minimum."""
+    name, _, value = argument.rpartition("=")
     try:
-        least = float(value)
+        minimum = float(value)
     except ValueError:
-        least = math.nan
-    if not name or not 0 <= least <= 1:
-        raise argparse.ArgumentTypeError(f"{typed!r} is not a measure and a number from 0 to 1, as nDCG@10=0.85 is")
-    return name, least
+        minimum = math.nan
+    if not name or not 0 <= minimum <= 1:
+        raise argparse.ArgumentTypeError(f"{argument!r} is not a measure and a number from 0 to 1, as nDCG@10=0.85 is")
+    return name, minimum
 
 
 def _add_settings(parser: Parser, names: Sequence[str]) -> None:
     """Make an option of each of these settings."""
-    for one in fields(Settings):
-        if one.name not in names:
+    for setting in fields(Settings):
+        if setting.name not in names:
             continue
-        kind = type(one.default)
-        shown = "" if one.default in ("", Path()) else f" (default: {one.default})"
+        kind = kind_of(setting)
+        default = "" if setting.default in ("", None) else f" (default: {setting.default})"
         parser.add_argument(
-            f"--{one.name.replace('_', '-')}",
+            f"--{setting.name.replace('_', '-')}",
             type=kind,
             default=argparse.SUPPRESS,
-            choices=one.metadata.get("choices"),
-            metavar=None if "choices" in one.metadata else METAVARS[kind],
-            help=(one.metadata["help"] + shown).replace("%", "%%"),
+            choices=setting.metadata.get("choices"),
+            metavar=None if "choices" in setting.metadata else METAVARS.get(kind, "DIR"),
+            help=(setting.metadata["help"] + default).replace("%", "%%"),
         )

@@ -15,7 +15,8 @@ from typing import Any
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from searchsvc.interfaces.http.limits import LIMITS, Limits, refusal
+from searchsvc.interfaces.http.middleware import LIMITS, Limits
+from searchsvc.interfaces.http.responses import error_response
 
 BODIES = frozenset({b"content-length", b"transfer-encoding"})  # headers that announce a body
 PIECE = 16 * 1024  # bytes that the parser is given at once: by so much a head may be larger than allowed
@@ -220,6 +221,6 @@ class Connection(HttpToolsProtocol):
 
 def _answer(status: int, code: str, message: str) -> bytes:
     """Return a refusal as it is sent."""
-    response = refusal(status, code, message, headers={"Connection": "close"})
+    response = error_response(status, code, message, headers={"Connection": "close"})
     headers = b"".join(b"%s: %s\r\n" % header for header in response.raw_headers)
     return b"%s%s\r\n%s" % (STATUS_LINE[status], headers, response.body)

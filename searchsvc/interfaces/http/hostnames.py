@@ -44,7 +44,7 @@ def is_local(host: str) -> bool:
     return address.is_loopback if address else host.strip("[]").lower() == "localhost"
 
 
-def called(header: str) -> str:
+def host_name(header: str) -> str:
     """Return the name in a request's Host header, without its port."""
     return re.sub(r":\d*$", "", header.strip().lower())
 

@@ -48,7 +48,7 @@ class Metrics:
         )
 
 
-class Measured:
+class MetricsMiddleware:
     """ASGI middleware that counts requests by route, method and status, and how long they took."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
@@ -62,14 +62,14 @@ class Measured:
             return
         began, status = time.perf_counter(), 0
 
-        async def noted(message: Message) -> None:
+        async def send_noting_status(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
             await send(message)
 
         try:
-            await self._app(scope, receive, noted)
+            await self._app(scope, receive, send_noting_status)
         finally:
             route = getattr(scope.get("route"), "path", "none")  # as it is declared, never as it was asked for
             method = scope["method"] if scope["method"] in METHODS else "other"
@@ -123,7 +123,7 @@ class _OfJobs(Collector):
         yield _gauge("oldest_job_seconds", "Seconds since the oldest of these began; 0 without any.", age)
 
 
-def add_metrics(app: FastAPI, metrics: Metrics) -> None:
+def add_metrics_route(app: FastAPI, metrics: Metrics) -> None:
     """Let an application answer `GET /metrics`."""
 
     @app.get("/metrics", include_in_schema=False)
@@ -141,8 +141,8 @@ def _sizes(status: Status) -> Iterator[Metric]:
     yield _gauge("index_bytes", "Bytes of the index on the disk.", status.bytes_on_disk)
     yield _gauge("unused_bytes", "Bytes of the catalogue that hold nothing.", status.unused_bytes)
     if status.updated is not None:
-        said = "When the index was last changed, in seconds since 1970."
-        yield _gauge("updated_timestamp_seconds", said, status.updated.timestamp())
+        about = "When the index was last changed, in seconds since 1970."
+        yield _gauge("updated_timestamp_seconds", about, status.updated.timestamp())
 
 
 def _gauge(name: str, about: str, value: float) -> Metric:

@@ -24,7 +24,7 @@ from searchsvc.interfaces.cli.arguments import source
 from searchsvc.interfaces.http.app import create_app
 from searchsvc.interfaces.http.connections import Connection
 from searchsvc.interfaces.http.hostnames import hostnames_of, is_local
-from searchsvc.interfaces.http.limits import LIMITS, Limits
+from searchsvc.interfaces.http.middleware import LIMITS, Limits
 from searchsvc.library import Library
 from searchsvc.service.jobs import STEADY, Following, ending
 from searchsvc.settings import Settings

@@ -1,4 +1,4 @@
-"""A citation: what was found, as a chat is told it. Articles' own words pass through `quoting`, and links through it.
+"""Serialize what the library returns for a chat model: sanitized, and each article with a URL to cite.
 
 `pages` is where this server shows articles: the beginning of an address that ends in an article's id.
 """
@@ -6,157 +6,123 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from searchsvc.interfaces.mcp.schemas import (
-    Answer,
-    Cited,
-    Day,
-    FoundArticle,
-    FoundArticles,
-    Hit,
-    QuoteCheck,
-    Similar,
-    Stretch,
-    Timeline,
-    WholeText,
-)
+from searchsvc import schemas
+from searchsvc.search.serialize import iso, iso_seconds, rounded
 from searchsvc.text.sanitize import link, sanitize
 
 if TYPE_CHECKING:  # so that tools are listed before numpy and the like are imported
-    from datetime import datetime
+    from searchsvc.search.quotes import QuoteCheck
+    from searchsvc.search.results import Hit, Results
+    from searchsvc.search.timeline import Timeline
+    from searchsvc.text.article import Article, Excerpt
 
-    from searchsvc.search.pipeline import Hit as Found
-    from searchsvc.search.pipeline import Results
-    from searchsvc.search.quotes import QuoteCheck as Checked
-    from searchsvc.search.timeline import Timeline as Told
-    from searchsvc.text.article import Article
-
-LONGEST_NAME = 300  # characters of a title, a source, an author
-LONGEST_PASSAGE = 4_000  # a passage is far shorter, unless it holds no space
-LONGEST_TEXT = 50_000  # of an article: what a chat takes in at once, about 12,000 tokens
+MAX_NAME = 300  # characters of a title, a source, an author
+MAX_PASSAGE = 4_000  # a passage is far shorter, unless it holds no space
+MAX_TEXT = 50_000  # of an article: what a chat takes in at once, about 12,000 tokens
 
 
-def results(found: "Results", pages: str) -> FoundArticles:
-    """Return the articles that were found, in ChatGPT's shape."""
-    entries = [hit.article for hit in found.hits]
-    return FoundArticles(
-        results=[FoundArticle(id=one.id, title=_name(one.title), url=url(one, pages)) for one in entries]
-    )
+def cite_links(results: "Results", pages: str) -> schemas.ArticleLinks:
+    """Return the articles that answer, in ChatGPT's shape."""
+    return {"results": [_link(hit.article, pages) for hit in results.hits]}
 
 
-def whole(entry: "Article", pages: str) -> WholeText:
+def cite_full(article: "Article", pages: str) -> schemas.FetchedArticle:
     """Return an article with its text, in ChatGPT's shape; `metadata` says where the text is cut."""
-    known = {
-        "source": _name(entry.source),
-        "author": _name(entry.author),
-        "published": _moment(entry.published),
-        "language": entry.language,
-        "origin": entry.origin,
+    metadata = {
+        "source": _name(article.source),
+        "author": _name(article.author),
+        "published": iso(article.published),
+        "language": article.language,
+        "origin": article.origin,
     }
-    if len(entry.text) > LONGEST_TEXT:
-        known["cut"] = f"the first {LONGEST_TEXT:,} of {len(entry.text):,} characters"
-    return WholeText(
-        id=entry.id,
-        title=_name(entry.title),
-        text=sanitize(entry.text, LONGEST_TEXT),
-        url=url(entry, pages),
-        metadata={name: value for name, value in known.items() if value},
-    )
+    if len(article.text) > MAX_TEXT:
+        metadata["cut"] = f"the first {MAX_TEXT:,} of {len(article.text):,} characters"
+    return {
+        **_link(article, pages),
+        "text": sanitize(article.text, MAX_TEXT),
+        "metadata": {name: value for name, value in metadata.items() if value},
+    }
 
 
-def plain(entry: "Article", pages: str) -> str:
-    """Return an article as one text: title, what is known, link, and its own text."""
-    about = whole(entry, pages)
-    return "\n".join([about.title, *(f"{k}: {v}" for k, v in about.metadata.items()), about.url, "", about.text])
+def cite_as_text(article: "Article", pages: str) -> str:
+    """Return an article as one text: title, metadata, link, and its own text."""
+    full = cite_full(article, pages)
+    metadata = (f"{name}: {value}" for name, value in full["metadata"].items())
+    return "\n".join([full["title"], *metadata, full["url"], "", full["text"]])
 
 
-def answer(found: "Results", pages: str) -> Answer:
-    """Return the passages that were found."""
-    return Answer(
-        query=found.question.typed,
-        as_of=_moment(found.as_of.replace(microsecond=0)) or "",
-        period=found.question.period.words if found.question.period else None,
-        confidence=_rounded(found.confidence),
-        convincing=not found.is_doubtful,
-        tokens=found.tokens,
-        hits=_hits(found.hits, pages),
-    )
+def cite_results(results: "Results", pages: str) -> schemas.CitedResults:
+    """Return the passages that answer a query."""
+    return {
+        "query": results.query.text,
+        "as_of": iso_seconds(results.as_of),
+        "period": results.period.words if results.period else None,
+        "confidence": rounded(results.confidence),
+        "convincing": not results.is_doubtful,
+        "tokens": results.tokens,
+        "hits": [_hit(hit, pages) for hit in results.hits],
+    }
 
 
-def similar(ident: str, found: Iterable["Found"], pages: str) -> Similar:
+def cite_similar(ident: str, hits: Iterable["Hit"], pages: str) -> schemas.CitedSimilar:
     """Return the articles that are like one."""
-    return Similar(id=ident, hits=_hits(found, pages))
+    return {"id": ident, "hits": [_hit(hit, pages) for hit in hits]}
 
 
-def timeline(told: "Told", pages: str) -> Timeline:
-    """Return a story by day."""
-    return Timeline(
-        query=told.question,
-        confidence=_rounded(told.confidence),
-        convincing=told.convincing,
-        days=[
-            Day(date=day.date.isoformat(), article=_cited(day.hit.article, pages), answer=_stretch(*_answer(day.hit)))
-            for day in told.days
+def cite_timeline(timeline: "Timeline", pages: str) -> schemas.CitedTimeline:
+    """Return a timeline, oldest day first."""
+    return {
+        "query": timeline.question,
+        "confidence": rounded(timeline.confidence),
+        "convincing": timeline.convincing,
+        "days": [
+            {"date": day.date.isoformat(), "article": _article(day.hit.article, pages), "answer": _answer(day.hit)}
+            for day in timeline.days
         ],
-    )
+    }
 
 
-def quote_check(checked: "Checked", pages: str) -> QuoteCheck:
+def cite_quote_check(check: "QuoteCheck", pages: str) -> schemas.CitedQuoteCheck:
     """Return whether a quote was found."""
-    return QuoteCheck(
-        verdict=checked.verdict,
-        similarity=round(checked.similarity, 1),
-        wording=_stretch(checked.text, checked.start, checked.end) if checked.article else None,
-        article=_cited(checked.article, pages) if checked.article else None,
-    )
+    return {
+        "verdict": check.verdict,
+        "similarity": round(check.similarity, 1),
+        "wording": _span(check.wording) if check.wording else None,
+        "article": _article(check.article, pages) if check.article else None,
+    }
 
 
-def url(entry: "Article", pages: str) -> str:
-    """Return where an article can be read: at its own address, else here."""
-    return link(entry.url) or f"{pages}{entry.id}"
+def _hit(hit: "Hit", pages: str) -> schemas.CitedHit:
+    return {
+        "article": _article(hit.article, pages),
+        "passage": _span(hit.passage),
+        "answer": _answer(hit),
+        "also_in": [_article(article, pages) for article in hit.also_in],
+    }
 
 
-def _hits(found: Iterable["Found"], pages: str) -> list[Hit]:
-    return [
-        Hit(
-            article=_cited(hit.article, pages),
-            passage=_stretch(hit.text, hit.start, hit.end),
-            answer=_stretch(*_answer(hit)),
-            also_in=[_cited(entry, pages) for entry in hit.also_in],
-        )
-        for hit in found
-    ]
+def _answer(hit: "Hit") -> schemas.TextSpan:
+    return _span(hit.answer or hit.passage)
 
 
-def _answer(hit: "Found") -> tuple[str, int, int]:
-    return hit.answer_text, *hit.answer
+def _span(excerpt: "Excerpt") -> schemas.TextSpan:
+    return {"text": sanitize(excerpt.text, MAX_PASSAGE), "start": excerpt.start, "end": excerpt.end}
 
 
-def _stretch(text: str, start: int, end: int) -> Stretch:
-    return Stretch(text=sanitize(text, LONGEST_PASSAGE), start=start, end=end)
+def _link(article: "Article", pages: str) -> schemas.ArticleLink:
+    return {"id": article.id, "title": _name(article.title), "url": link(article.url) or f"{pages}{article.id}"}
 
 
-def _cited(entry: "Article", pages: str) -> Cited:
-    return Cited(
-        id=entry.id,
-        title=_name(entry.title),
-        url=url(entry, pages),
-        source=_name(entry.source) or None,
-        author=_name(entry.author) or None,
-        published=_moment(entry.published),
-        language=entry.language,
-        origin=entry.origin,
-    )
+def _article(article: "Article", pages: str) -> schemas.CitedArticle:
+    return {
+        **_link(article, pages),
+        "source": _name(article.source) or None,
+        "author": _name(article.author) or None,
+        "published": iso(article.published),
+        "language": article.language,
+        "origin": article.origin,
+    }
 
 
-def _name(said: str | None) -> str:
-    return sanitize(said or "", LONGEST_NAME)
-
-
-def _moment(value: "datetime | None") -> str | None:
-    from searchsvc.interfaces.serialize import moment
-
-    return moment(value)
-
-
-def _rounded(confidence: float | None) -> float | None:
-    return None if confidence is None else round(confidence, 3)
+def _name(name: str | None) -> str:
+    return sanitize(name or "", MAX_NAME)

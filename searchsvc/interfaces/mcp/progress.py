@@ -1,6 +1,6 @@
-"""Asking: a question of a chat is put to the library on a thread of its own, with word of progress meanwhile.
+"""Calls of the library from a chat, each on a thread of its own, with progress messages meanwhile.
 
-The library is opened, and loads its model and index, when the first question comes.
+The library is opened, and loads its model and index, at the first call.
 """
 
 import asyncio
@@ -20,51 +20,51 @@ if TYPE_CHECKING:
 
 Answer = TypeVar("Answer")
 
-PAUSE = 1.0  # seconds between two words of progress
+PAUSE = 1.0  # seconds between two progress messages
 
 
-class Asking:
-    """Asks a library that is opened at the first question; `open_library` may be slow, and keeps what it opened."""
+class LibraryCalls:
+    """Calls a library that is opened at the first call; `open_library` may be slow, and keeps what it opened."""
 
-    def __init__(self, open_library: "Callable[[], Library]", shown: Callable[[str], str]) -> None:
+    def __init__(self, open_library: "Callable[[], Library]", hide: Callable[[str], str]) -> None:
         self._open = open_library
-        self._shown = shown
-        self._opening = threading.Lock()  # two first questions at once would open two
+        self._hide = hide
+        self._opening = threading.Lock()  # two first calls at once would open two
         self._loaded = False
 
     async def __call__(
         self,
         context: Context[Any, Any],
-        what: "Callable[[Library], Answer]",
-        refuse: Callable[[str], Exception] = ToolError,
+        call: "Callable[[Library], Answer]",
+        error_type: Callable[[str], Exception] = ToolError,
     ) -> Answer:
-        """Return what the library answers; raises what `refuse` makes of whatever a person should know."""
-        task = asyncio.ensure_future(to_thread.run_sync(self._asked, what))
-        told = 0
+        """Return what a call of the library returns; raises what `error_type` makes of a message for people."""
+        task = asyncio.ensure_future(to_thread.run_sync(self._run, call))
+        seconds = 0
         if not self._loaded:
-            await context.report_progress(told, message="Loading the model and the index.")
+            await context.report_progress(seconds, message="Loading the model and the index.")
         while task not in (await asyncio.wait({task}, timeout=PAUSE))[0]:
-            told += 1
-            doing = "Searching." if self._loaded else "Loading the model and the index."
-            await context.report_progress(told, message=doing)
+            seconds += 1
+            message = "Searching." if self._loaded else "Loading the model and the index."
+            await context.report_progress(seconds, message=message)
         try:
             return task.result()
-        except SearchsvcError as fault:
-            raise refuse(sanitize(self._shown(_worded(fault)))) from fault
+        except SearchsvcError as error:
+            raise error_type(sanitize(self._hide(_message(error)))) from error
 
-    def _asked(self, what: "Callable[[Library], Answer]") -> Answer:
+    def _run(self, call: "Callable[[Library], Answer]") -> Answer:
         with self._opening:
             library = self._open()
-        answer = what(library)
+        answer = call(library)
         self._loaded = True
         return answer
 
 
-def _worded(fault: SearchsvcError) -> str:
-    hint = fault.hint
-    if isinstance(fault, NoIndex):
+def _message(error: SearchsvcError) -> str:
+    hint = error.hint
+    if isinstance(error, NoIndex):
         hint = (
             "tell the user to run `searchsvc index PATH…` in a terminal, with the folder or file of their articles, or "
             "to start this server with `--index DIR`, the folder of an index that is there; then ask again"
         )
-    return "; ".join(filter(None, (fault.message, hint)))
+    return "; ".join(filter(None, (error.message, hint)))
