@@ -14,7 +14,7 @@ from typing_extensions import is_typeddict
 
 from searchsvc import schemas
 from searchsvc.catalogue import Job
-from searchsvc.ingest.indexer import Report
+from searchsvc.ingest.report import Report
 from searchsvc.ingest.scan import Kept
 from searchsvc.interfaces.http.app import create_app
 from searchsvc.interfaces.mcp.citations import (

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from searchsvc.catalogue.connection import Connection, connect, naming
+from searchsvc.catalogue.connection import Connection, connect, our_errors
 from searchsvc.catalogue.schema import APPLICATION, migrate
 from searchsvc.catalogue.validation import distrust, file_fault, row_fault, seconds_for, within_time
 from searchsvc.errors import BadInput, DamagedCatalogue, Unwritable
@@ -140,7 +140,7 @@ def _copy_pages(source: Connection, target: Connection, seconds: float) -> None:
         if time.monotonic() > end:
             raise DamagedCatalogue(f"copying: {left:,} of {pages:,} pages were left after {seconds:,.0f} seconds")
 
-    with naming(source):
+    with our_errors(source):
         source.backup(target, pages=PAGES, progress=check_time)
 
 
@@ -152,7 +152,7 @@ def _copy_into(part: Path, path: Path) -> bool:
             return False
         target = connect(path)
         try:
-            with naming(target):
+            with our_errors(target):
                 source.backup(target)
         finally:
             target.close()

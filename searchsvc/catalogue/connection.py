@@ -1,4 +1,4 @@
-"""Connections to a catalogue's SQLite file, and its errors under our names."""
+"""Connections to a catalogue's SQLite file, which raise our errors."""
 
 import os
 import sqlite3
@@ -22,40 +22,39 @@ def connect(path: Path, journal: str = "WAL", *, create: bool = False) -> "Conne
     """Open a catalogue's file, for one thread; where there is none, only with `create` is one made."""
     if not create and path.is_file() and path.stat().st_size == 0:  # which SQLite would take for a new one
         raise DamagedCatalogue(f"the catalogue {path} is empty", way_back(path))
-    fixed = _how_fixed(path)
-    place = f"{path.resolve().as_uri()}?mode={fixed or ('rwc' if create else 'rw')}"
+    read_only = _read_only_mode(path)
+    uri = f"{path.resolve().as_uri()}?mode={read_only or ('rwc' if create else 'rw')}"
     try:
-        connection = sqlite3.connect(place, isolation_level=None, timeout=PATIENCE, factory=Connection, uri=True)
+        connection = sqlite3.connect(uri, isolation_level=None, timeout=PATIENCE, factory=Connection, uri=True)
     except sqlite3.DatabaseError as error:
-        raise _named(error, path) from error
+        raise _our_error(error, path) from error
     connection.path = path
     try:
-        _prepare(connection, journal, fixed)
+        _prepare(connection, journal, read_only=read_only is not None)
     except BaseException:
         connection.close()  # else it keeps SQLite's locks and log of this file until it is collected
         raise
     return connection
 
 
-def _prepare(connection: "Connection", journal: str, fixed: str | None) -> None:
+def _prepare(connection: "Connection", journal: str, *, read_only: bool) -> None:
     connection.text_factory = _text
     connection.create_function("row_checksum", -1, checksum, deterministic=True)
-    if fixed:
+    if read_only:
         connection.execute("PRAGMA locking_mode = EXCLUSIVE")  # of nothing: it keeps SQLite from making a -shm file
         return
-    limit = f"journal_size_limit = {LOG_BYTES}"
     for pragma in (
         f"journal_mode = {journal}",
         "synchronous = FULL",
         "foreign_keys = ON",
         "trusted_schema = OFF",
-        limit,
+        f"journal_size_limit = {LOG_BYTES}",
     ):
         connection.execute(f"PRAGMA {pragma}")
 
 
 def _text(data: bytes) -> str:
-    """Return a text as it is recorded; one that a flipped bit has made no UTF-8 stops nobody who reads it."""
+    """Decode a text; one that a flipped bit has made invalid UTF-8 can still be read."""
     return data.decode(errors="replace")
 
 
@@ -74,53 +73,53 @@ def identity(path: Path) -> Identity:
     A file that was emptied is not there. Whoever has both open may go on writing to them when they are deleted or moved
     away, and nobody will find it.
     """
-    return _identity(os.fspath(path), least=1), _identity(f"{os.fspath(path)}-wal", least=0)
+    return _identity(os.fspath(path), min_size=1), _identity(f"{os.fspath(path)}-wal", min_size=0)
 
 
-def _identity(path: str, least: int) -> tuple[int, int] | None:
+def _identity(path: str, min_size: int) -> tuple[int, int] | None:
     try:
-        found = os.stat(path)  # noqa: PTH116  every read comes through here, and a Path costs as much again
+        status = os.stat(path)  # noqa: PTH116  every read comes through here, and a Path costs as much again
     except OSError:
         return None
-    return (found.st_dev, found.st_ino) if found.st_size >= least else None
+    return (status.st_dev, status.st_ino) if status.st_size >= min_size else None
 
 
-def _how_fixed(path: Path) -> str | None:
-    """Return how to open a catalogue where nothing can be written; None where SQLite can do as it always does.
+def _read_only_mode(path: Path) -> str | None:
+    """Return the mode in which to open a catalogue in a folder that cannot be written to; None for the usual one.
 
-    It can, even there, where the file lies by which those who use a log agree (-shm). Without one, nobody does.
+    The usual one works even there while the file lies beside it through which users of a log agree (-shm).
     """
     if not path.is_file() or os.access(path.parent, os.W_OK):
         return None
-    log, agreed = (path.with_name(f"{path.name}-{end}") for end in ("wal", "shm"))
+    log, shared = (path.with_name(f"{path.name}-{end}") for end in ("wal", "shm"))
     if not (log.exists() and log.stat().st_size):
         return "ro&immutable=1"
-    return None if agreed.exists() else "ro&vfs=unix-none"
+    return None if shared.exists() else "ro&vfs=unix-none"
 
 
 class _Cursor(sqlite3.Cursor):
-    """A cursor whose errors have our names: none of SQLite's leaves this module, except for mistakes in it."""
+    """A cursor that raises our errors instead of SQLite's, except for mistakes in our own SQL."""
 
     def execute(self, sql: str, parameters: Any = ()) -> "_Cursor":
-        with naming(self.connection):
+        with our_errors(self.connection):
             super().execute(sql, parameters)
         return self
 
     def executemany(self, sql: str, parameters: Iterable[Any]) -> "_Cursor":
-        with naming(self.connection):
+        with our_errors(self.connection):
             super().executemany(sql, parameters)
         return self
 
     def __next__(self) -> Any:
-        with naming(self.connection):
+        with our_errors(self.connection):
             return super().__next__()
 
     def fetchone(self) -> Any:
-        with naming(self.connection):
+        with our_errors(self.connection):
             return super().fetchone()
 
     def fetchall(self) -> list[Any]:
-        with naming(self.connection):
+        with our_errors(self.connection):
             return super().fetchall()
 
 
@@ -168,16 +167,16 @@ class Session:
 
 
 @contextmanager
-def naming(connection: sqlite3.Connection) -> Iterator[None]:
-    """Give errors of SQLite's our names."""
+def our_errors(connection: sqlite3.Connection) -> Iterator[None]:
+    """Raise our errors instead of SQLite's."""
     try:
         yield
     except sqlite3.DatabaseError as error:
-        raise _named(error, connection.path) from error  # type: ignore[attr-defined]
+        raise _our_error(error, connection.path) from error  # type: ignore[attr-defined]
 
 
-def _named(error: sqlite3.DatabaseError, path: Path) -> Exception:
-    """Return what an error of SQLite's means to a person; the error itself where it is our own mistake."""
+def _our_error(error: sqlite3.DatabaseError, path: Path) -> Exception:
+    """Return our error for one of SQLite's; the error itself where it is our own mistake."""
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
     if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
         return Busy(f"another process holds the catalogue {path}", "try again in a moment")

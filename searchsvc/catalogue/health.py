@@ -1,10 +1,10 @@
 """Health: which parts that run for long are failing, since when, why, and when each is tried again.
 
     a part fails ──► Health ──► the log, once ──► the catalogue, where other processes see it
-    it goes well again ──► both are told
+    it recovers ──► the log and the catalogue again
 
-Whatever runs for long reports here each time that it failed or went well: a feed, the files, a job's end, the process
-beside a server. Only what changes is written. Where the catalogue cannot be written, this process knows all the same.
+Whatever runs for long reports here each time that it fails or succeeds: a feed, the files, a job's end, the process
+beside a server. Only changes are written. Where the catalogue cannot be written, this process knows all the same.
 """
 
 import logging
@@ -18,7 +18,7 @@ from searchsvc.catalogue.lock import ProcessMarker
 from searchsvc.errors import SearchsvcError
 
 FIRST, LONGEST = 5.0, 60.0  # seconds until a part that failed is tried again: at first, and at most
-MOST_SAID = 500  # characters of a message
+MAX_MESSAGE = 500  # characters
 
 _log = logging.getLogger("searchsvc")
 
@@ -29,7 +29,7 @@ def pause_after(failures: int, first: float = FIRST, longest: float = LONGEST) -
 
 
 class Health:
-    """How the parts of one process fare, and what others have on record. Safe to use from many threads."""
+    """Which parts of one process are failing, and what other processes have recorded. Safe to use from many threads."""
 
     def __init__(self, folder: Path, presence: ProcessMarker, catalogue: Callable[[], Catalogue | None]) -> None:
         """Name the index; `catalogue` returns its record, or None while there is none."""
@@ -71,7 +71,7 @@ class Health:
         return wait
 
     def well(self, name: str) -> None:
-        """Report that a part goes well; costs next to nothing where it did before."""
+        """Report that a part works; costs next to nothing where it did before."""
         if name not in self._parts and not self._unrecorded:
             return
         with self._lock:
@@ -81,7 +81,7 @@ class Health:
         self._record()
 
     def is_waiting(self, name: str) -> bool:
-        """Say whether a part of this process failed so lately that it is not to be tried yet."""
+        """Return whether a part of this process failed so lately that it is not to be tried yet."""
         part = self._parts.get(name)
         return part is not None and datetime.now(UTC) < part.next_try
 
@@ -94,29 +94,29 @@ class Health:
         """Return the parts that are failing, in this process and in all others that run, the first to fail first."""
         catalogue = self._catalogue()
         recorded = [] if catalogue is None else catalogue.failing_parts.all()
-        running = {owner for owner in {owner for owner, _ in recorded} if self._is_other(owner)}
-        found = [*self.own(), *(part for owner, part in recorded if owner in running)]
-        return tuple(sorted(found, key=lambda part: (part.since, part.name)))
+        running = set(filter(self._is_other, {owner for owner, _ in recorded}))
+        parts = [*self.own(), *(part for owner, part in recorded if owner in running)]
+        return tuple(sorted(parts, key=lambda part: (part.since, part.name)))
 
     def _is_other(self, owner: str) -> bool:
         return not self._presence.is_self(owner) and self._presence.is_running(owner)
 
     def _message(self, fault: Exception | str) -> str:
-        """Return what to say of a fault: of one that nobody foresaw only its kind, as its text may be anybody's."""
+        """Return the message for a fault: of an unexpected one only its type, as its text may come from anywhere."""
         if isinstance(fault, SearchsvcError):
-            said = "; ".join(filter(None, (fault.message, fault.hint)))
+            message = "; ".join(filter(None, (fault.message, fault.hint)))
         elif isinstance(fault, OSError) and fault.strerror:
-            said = fault.strerror.lower()
+            message = fault.strerror.lower()
         elif isinstance(fault, str):
-            said = fault
+            message = fault
         else:
-            said = f"an unexpected {type(fault).__name__}, whose traceback is in the log"
+            message = f"an unexpected {type(fault).__name__}, whose traceback is in the log"
         # It may quote a page: what moves a cursor or turns the reading direction goes to no log.
-        plain = "".join(character if character.isprintable() else " " for character in said)
-        return " ".join(plain.replace(str(self._folder), self._folder.name).split())[:MOST_SAID]
+        plain = "".join(character if character.isprintable() else " " for character in message)
+        return " ".join(plain.replace(str(self._folder), self._folder.name).split())[:MAX_MESSAGE]
 
     def _record(self) -> None:
-        """Put on record which parts of this process are failing; what hinders that is said, and it is done later."""
+        """Record which parts of this process are failing; where that fails, it is logged, and done later."""
         with self._recording:
             try:
                 catalogue = self._catalogue()
@@ -124,12 +124,12 @@ class Health:
                     self._unrecorded = True
                     return
                 owner = self._presence.name()
-                recorded = {one for one, _ in catalogue.failing_parts.all()}
-                ended = [one for one in recorded if one != owner and not self._presence.is_running(one)]
+                owners = {name for name, _ in catalogue.failing_parts.all()}
+                ended = [name for name in owners if name != owner and not self._presence.is_running(name)]
                 with catalogue.writing() as writer:
                     writer.failing_parts.replace(owner, self.own())
-                    for one in ended:
-                        writer.failing_parts.replace(one, ())
+                    for name in ended:
+                        writer.failing_parts.replace(name, ())
             except (SearchsvcError, OSError) as fault:
                 if not self._unrecorded:
                     _log.warning("what is failing cannot be put on record: %s", fault)

@@ -1,4 +1,4 @@
-"""Locks: one process at a time commits to an index, and whoever waits can be told which; which processes still run."""
+"""Locks: one process at a time commits to an index, and others can tell which one, and which processes still run."""
 
 import os
 import secrets
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from filelock import BaseFileLock
 
 PATIENCE = 60.0  # seconds that a writer waits for another
-POLL = 0.01  # seconds between two looks at the lock
-GLANCE = 0.03  # seconds after which a process counts as running: another that looks holds its lock for less
+POLL = 0.01  # seconds between two tries to take the lock
+PROBE = 0.03  # seconds after which a process counts as running: another that only checks holds its lock for less
 
 
 @contextmanager
@@ -35,10 +35,10 @@ def write_lock(folder: Path, patience: float | None = None) -> Iterator[None]:
             lock.acquire(poll_interval=POLL)
     except Timeout:
         try:
-            who = f"process {holder.read_text(encoding='utf-8').strip()}"
+            owner = f"process {holder.read_text(encoding='utf-8').strip()}"
         except OSError:
-            who = "another process"
-        raise Busy(f"{who} is writing to the index in {folder}", "try again when it has finished") from None
+            owner = "another process"
+        raise Busy(f"{owner} is writing to the index in {folder}", "try again when it has finished") from None
     try:
         holder.write_text(str(os.getpid()), encoding="utf-8")
         yield
@@ -50,7 +50,7 @@ def write_lock(folder: Path, patience: float | None = None) -> Iterator[None]:
 
 
 class ProcessMarker:
-    """Tells other processes whether this one still runs, however it ends: it holds a lock on a file of the index.
+    """Shows other processes whether this one still runs, however it ends: it holds a lock on a file of the index.
 
     Unlike a process id, the lock means the same in every container that shares the folder, and is never given to
     another process.
@@ -64,28 +64,28 @@ class ProcessMarker:
         self._name = ""
 
     def name(self) -> str:
-        """Return the name under which others can ask for this process; raises OSError where it cannot be written."""
+        """Return the name of this process, for `is_running` in others; raises OSError where it cannot be recorded."""
         from filelock import FileLock
 
         with self._making:
             if self._lock is None:
                 self._folder.mkdir(exist_ok=True)
                 for file in self._folder.iterdir():
-                    self.is_running(file.name)  # which takes away what is left of one that has ended
+                    self.is_running(file.name)  # which deletes the file of one that has ended
             while self._lock is None:
                 name = secrets.token_hex(8)
                 lock = FileLock(self._folder / name, thread_local=False)
                 lock.acquire(timeout=PATIENCE)
-                if (self._folder / name).is_file():  # else another took it away before it was locked
+                if (self._folder / name).is_file():  # else another deleted it before it was locked
                     self._lock, self._name = lock, name
             return self._name
 
     def is_self(self, name: str) -> bool:
-        """Say whether this is the name of this process."""
+        """Return whether this is the name of this process."""
         return name != "" and name == self._name
 
     def is_running(self, name: str) -> bool:
-        """Say whether the process of this name still runs; in doubt, it does."""
+        """Return whether the process of this name still runs; True in doubt."""
         from filelock import FileLock, Timeout
 
         file = self._folder / Path(name).name
@@ -95,13 +95,13 @@ class ProcessMarker:
             return False
         lock = FileLock(file, thread_local=False)
         try:
-            lock.acquire(timeout=GLANCE, poll_interval=POLL)
+            lock.acquire(timeout=PROBE, poll_interval=POLL)
         except (Timeout, OSError):
             return True
         try:
             file.unlink(missing_ok=True)
         except OSError:
-            return False  # it stays, and is as free at the next look
+            return False  # it stays, and is as free at the next check
         finally:
             lock.release()
         return False
@@ -109,7 +109,7 @@ class ProcessMarker:
 
 def _inode(folder: Path) -> tuple[int, int] | None:
     try:
-        found = (folder / "writer.lock").stat()
+        status = (folder / "writer.lock").stat()
     except FileNotFoundError:
         return None
-    return found.st_dev, found.st_ino
+    return status.st_dev, status.st_ino

@@ -22,7 +22,7 @@ from searchsvc.evaluation.comparison import Comparison, compare
 from searchsvc.evaluation.judged_set import LAYOUT, DatedQuestion, JudgedSet, read
 from searchsvc.evaluation.measures import SHOWING, Measure, ranked, shown, summed_up, within
 from searchsvc.evaluation.runs import VERSION, Outcome, Run, load, save
-from searchsvc.ingest.indexer import Progress
+from searchsvc.ingest.report import Progress
 from searchsvc.library import Announce, Library
 from searchsvc.library.ingestion import PASSAGE_TOKENS
 from searchsvc.models.embedder import BUNDLED

@@ -1,16 +1,18 @@
-"""A draft: an article cleaned and cut, with the text to be embedded for each passage; not recorded yet.
+"""Preparing: an article is cleaned and split into passages, with the text to be embedded of each; not recorded yet.
 
-article ── clean ── cut ──► Draft ── embed what is new ──► vectors by digest
+article ── clean ── split ──► PreparedArticle ── embed what is new ──► vectors by digest
 """
 
 import hashlib
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
 
+from searchsvc.errors import SearchsvcError
 from searchsvc.models import Embedder
 from searchsvc.text.article import Article, RawArticle, site_of, storable
 from searchsvc.text.boilerplate import Block, blocks_in, without_boilerplate
@@ -18,26 +20,44 @@ from searchsvc.text.cleaning import Cleaned, clean, clean_line, clean_title, tit
 from searchsvc.text.language import language_of
 from searchsvc.text.passages import Passage, Splitter
 
-PREPARE_VERSION = (
-    "1"  # raised whenever cleaning or cutting changes: every file is then read, and every article cut, again
-)
+# Raised whenever cleaning or splitting changes: every file is then read, and every article split, again.
+PREPARE_VERSION = "1"
+
+
+class Unprepared(Exception):
+    """An article on which a library failed; says how."""
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedPassage:
+    """A passage with the text that is embedded of it, which ends with the passage, and the digest of its vector."""
+
+    passage: Passage
+    text: str
+    digest: bytes
+
+    @property
+    def sentences(self) -> list[str]:
+        """The texts of its sentences."""
+        shift = len(self.text) - self.passage.end
+        return [self.text[start + shift : end + shift] for start, end in self.passage.sentences]
 
 
 @dataclass(frozen=True, slots=True)
 class PreparedArticle:
     """An article ready to be recorded; `file` is the path that it came from.
 
-    `digest` is of all that the source gave, `given` of title and text alone. `passages` come with the text to embed
-    and its digest; they were cut without the blocks of `junk`, of all that are `held`.
+    `digest` is of all that the source gave, `content_digest` of title and text alone. `blocks` are those that could be
+    boilerplate; the passages were split with those of `left_out` left out.
     """
 
-    entry: Article
+    article: Article
     digest: bytes
-    given: bytes
+    content_digest: bytes
     file: str | None
-    passages: tuple[tuple[Passage, str, bytes], ...]
+    passages: tuple[PreparedPassage, ...]
     blocks: tuple[Block, ...]
-    junk: frozenset[int]
+    left_out: frozenset[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,84 +69,94 @@ class Embedded:
 
 
 class Preparer:
-    """Cleans and cuts articles for one model."""
+    """Cleans, splits and embeds articles for one model."""
 
-    def __init__(self, embedder: Embedder, budget: int) -> None:
-        """Cut passages of at most `budget` tokens."""
+    def __init__(self, embedder: Embedder, max_tokens: int) -> None:
+        """Split into passages of at most `max_tokens` tokens."""
         self._embedder = embedder
-        self._splitter = Splitter(embedder.tokenizer, budget=budget, longest=embedder.longest)
+        self._splitter = Splitter(embedder.tokenizer, budget=max_tokens, longest=embedder.longest)
 
-    def draft(
-        self, article: RawArticle, ident: str, file: str | None, junk_among: Callable[[Iterable[int]], frozenset[int]]
+    def prepare(
+        self,
+        raw: RawArticle,
+        ident: str,
+        file: str | None,
+        boilerplate_among: Callable[[Iterable[int]], frozenset[int]],
     ) -> PreparedArticle | None:
-        """Return the draft of an article; None when it holds no sentence that could be searched.
+        """Prepare an article; return None when it holds no sentence that could be searched.
 
-        `junk_among` says which blocks, by number, are junk as far as is known.
+        `boilerplate_among` says which blocks, by number, are boilerplate as far as is known. Raises Unprepared.
         """
-        title = clean_title(article.title)
-        cleaned = clean(title, article.text)
-        source = article.source or site_of(article.url)
-        entry = Article(
-            row=0,
-            id=ident,
-            key=storable(article.key),
-            title=title or title_from(cleaned.text),
-            text=cleaned.text,
-            url=article.url and clean_line(article.url),
-            source=source and clean_line(source),
-            author=article.author and clean_line(article.author),
-            published=article.published,
-            published_from=article.published_from,
-            language=article.language or language_of(cleaned.text),
-            origin=article.origin,
-        )
-        blocks = tuple(blocks_in(entry.source, entry.title, entry.text, entry.origin))
-        junk = junk_among(block.number for block in blocks)
-        kept = without_boilerplate(cleaned, entry.source, junk, entry.origin)
-        passages = self._passages(entry, kept) or self._passages(entry, cleaned)
-        if not passages:
-            return None
-        return PreparedArticle(entry, digest_of(article), given_digest_of(article), file, passages, blocks, junk)
+        with _guarded():
+            title = clean_title(raw.title)
+            cleaned = clean(title, raw.text)
+            source = raw.source or site_of(raw.url)
+            article = Article(
+                row=0,
+                id=ident,
+                key=storable(raw.key),
+                title=title or title_from(cleaned.text),
+                text=cleaned.text,
+                url=raw.url and clean_line(raw.url),
+                source=source and clean_line(source),
+                author=raw.author and clean_line(raw.author),
+                published=raw.published,
+                published_from=raw.published_from,
+                language=raw.language or language_of(cleaned.text),
+                origin=raw.origin,
+            )
+            blocks = tuple(blocks_in(article.source, article.title, article.text, article.origin))
+            left_out = boilerplate_among(block.number for block in blocks)
+            rest = without_boilerplate(cleaned, article.source, left_out, article.origin)
+            passages = self._passages(article, rest) or self._passages(article, cleaned)
+            if not passages:
+                return None
+            return PreparedArticle(article, digest_of(raw), content_digest_of(raw), file, passages, blocks, left_out)
 
-    def again(self, entry: Article, junk: Collection[int]) -> tuple[tuple[Passage, str, bytes], ...]:
-        """Return the passages of an article that is recorded already, cut for this model and without some blocks."""
-        cleaned = clean("", entry.text)
-        whole = Cleaned(entry.text, ((0, len(entry.text)),))
-        cleaned = cleaned if cleaned.text == entry.text else whole
-        tries = (without_boilerplate(cleaned, entry.source, junk, entry.origin), cleaned, whole)
-        return next(filter(None, (self._passages(entry, one) for one in tries)), ())
+    def split(self, article: Article, left_out: Collection[int]) -> tuple[PreparedPassage, ...]:
+        """Split an article that is recorded already, leaving blocks out; raises Unprepared."""
+        with _guarded():
+            whole = Cleaned(article.text, ((0, len(article.text)),))
+            cleaned = clean("", article.text)
+            cleaned = cleaned if cleaned.text == article.text else whole
+            rest = without_boilerplate(cleaned, article.source, left_out, article.origin)
+            return next(filter(None, (self._passages(article, text) for text in (rest, cleaned, whole))), ())
 
-    def vector_of(self, entry: Article, passage: Passage) -> tuple[str, bytes]:
-        """Return the text that is embedded of a passage, and its digest."""
-        text = f"{self._splitter.heading(entry.title)}\n{entry.text[passage.start : passage.end]}"
-        return text, self._digest(passage, text)
+    def prepared(self, article: Article, passage: Passage) -> PreparedPassage:
+        """Return a recorded passage with the text that is embedded of it."""
+        return self._prepared(passage, self._splitter.heading(article.title), article.text)
 
-    def embed(self, passages: Iterable[tuple[str, Passage, str, bytes]], known: Collection[bytes]) -> Embedded:
-        """Embed passages, given with their article's text, the text to embed and its digest, except the known ones."""
-        new = {digest: (text, one, said) for text, one, said, digest in passages if digest not in known}
-        vectors = self._embedder.passages([said for _, _, said in new.values()]).astype(np.float16)
-        sentences = [[text[a:b] for a, b in one.sentences] for text, one, _ in new.values()]
-        likenesses = np.rint(127 * self._embedder.sentences(list(chain.from_iterable(sentences)))).astype(np.int8)
-        parts = np.split(likenesses, np.cumsum([len(some) for some in sentences])[:-1]) if new else []
+    def embed(self, passages: Iterable[PreparedPassage], known: Collection[bytes]) -> Embedded:
+        """Embed passages, except those whose digest is known."""
+        new = {passage.digest: passage for passage in passages if passage.digest not in known}
+        vectors = self._embedder.passages([passage.text for passage in new.values()]).astype(np.float16)
+        sentences = [passage.sentences for passage in new.values()]
+        short = np.rint(127 * self._embedder.sentences(list(chain.from_iterable(sentences)))).astype(np.int8)
+        parts = np.split(short, np.cumsum([len(texts) for texts in sentences])[:-1]) if new else []
         return Embedded(dict(zip(new, vectors, strict=True)), dict(zip(new, parts, strict=True)))
 
-    def _passages(self, entry: Article, cleaned: Cleaned) -> tuple[tuple[Passage, str, bytes], ...]:
-        heading = self._splitter.heading(entry.title)
-        found = self._splitter.split(heading, cleaned, entry.language)
-        texts = [f"{heading}\n{cleaned.text[one.start : one.end]}" for one in found]
-        return tuple((one, text, self._digest(one, text)) for one, text in zip(found, texts, strict=True))
+    def _passages(self, article: Article, cleaned: Cleaned) -> tuple[PreparedPassage, ...]:
+        heading = self._splitter.heading(article.title)
+        passages = self._splitter.split(heading, cleaned, article.language)
+        return tuple(self._prepared(passage, heading, cleaned.text) for passage in passages)
 
-    def _digest(self, passage: Passage, text: str) -> bytes:
-        """Return what stands for a model, the text that it embeds of a passage, and how that falls into sentences."""
-        cuts = [(start - passage.start, end - passage.start) for start, end in passage.sentences]
-        told = f"{self._embedder.fingerprint}{cuts}{text}"
-        return hashlib.blake2b(told.encode(), digest_size=16).digest()
+    def _prepared(self, passage: Passage, heading: str, text: str) -> PreparedPassage:
+        """Add the text to embed, and the digest of the model, of that text, and of how it falls into sentences."""
+        embedded = f"{heading}\n{text[passage.start : passage.end]}"
+        sentences = [(start - passage.start, end - passage.start) for start, end in passage.sentences]
+        identity = f"{self._embedder.fingerprint}{sentences}{embedded}"
+        return PreparedPassage(passage, embedded, hashlib.blake2b(identity.encode(), digest_size=16).digest())
+
+
+def new_passages(passages: Iterable[PreparedPassage]) -> list[tuple[Passage, bytes]]:
+    """Return passages as the catalogue takes them."""
+    return [(prepared.passage, prepared.digest) for prepared in passages]
 
 
 def digest_of(article: RawArticle) -> bytes:
-    """Return what stands for all that a source gave of an article, and for how it is cut."""
+    """Return the digest of all that a source gave of an article, and of how it is split."""
     source = article.source or site_of(article.url)
-    given = (
+    values = (
         PREPARE_VERSION,
         article.key,
         clean_title(article.title),
@@ -137,9 +167,22 @@ def digest_of(article: RawArticle) -> bytes:
         article.published,
         article.language,
     )
-    return hashlib.blake2b(repr(given).encode(), digest_size=16).digest()
+    return hashlib.blake2b(repr(values).encode(), digest_size=16).digest()
 
 
-def given_digest_of(article: RawArticle) -> bytes:
-    """Return what stands for the title and text that a source gave of an article."""
+def content_digest_of(article: RawArticle) -> bytes:
+    """Return the digest of the title and text that a source gave of an article."""
     return hashlib.blake2b(repr((clean_title(article.title), article.text)).encode(), digest_size=16).digest()
+
+
+@contextmanager
+def _guarded() -> Iterator[None]:
+    """Raise Unprepared for whatever an article makes a library raise; a panic of one in Rust is no `Exception`."""
+    try:
+        yield
+    except SearchsvcError:
+        raise
+    except BaseException as fault:
+        if not (isinstance(fault, Exception) or type(fault).__name__ == "PanicException"):
+            raise
+        raise Unprepared(f"{type(fault).__name__}: {fault}".removesuffix(": ")) from fault

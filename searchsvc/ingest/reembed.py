@@ -1,22 +1,26 @@
-"""A move: everything is cut and embedded anew in another space, beside the one that serves until it is complete.
+"""Embedding again: all is split and embedded in another space, beside the one that serves until it is complete.
 
-    articles ── again ── embed ──► passages of the new space ── engine made ──► one transaction: the new space serves
+    articles ── split ── embed ──► passages of the new space ── engine made ──► one transaction: the new space serves
 
-Each batch is committed by itself, so an interrupted move goes on where it ended, and other writers have their turns in
-between; what they change is moved too before the new space takes over.
+Each batch is committed by itself, so that an interrupted run goes on where it ended, and other writers take the lock in
+between; what they change is embedded again too before the new space takes over.
 """
 
 import itertools
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from searchsvc.catalogue import Catalogue, EmbeddingSpace
-from searchsvc.ingest.indexer import BATCH, Progress, Report, TakeLock
-from searchsvc.ingest.prepare import Preparer
+from searchsvc.catalogue import Catalogue, EmbeddingSpace, Writer
+from searchsvc.ingest.prepare import PreparedPassage, Preparer, Unprepared, new_passages
+from searchsvc.ingest.report import Progress, Report
+from searchsvc.ingest.write import BATCH, TakeLock, write
 from searchsvc.text.article import Article
 
 AT_ONCE = 200  # articles read at a time
-PATIENCE = 3  # engines made while others write, before they have to wait
+MAX_ENGINES = 3  # made while others write, before they have to wait
+
+_log = logging.getLogger("searchsvc")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,27 +29,25 @@ class Reembed:
 
     catalogue: Catalogue
     space: EmbeddingSpace
-    drafter: Preparer
-    turn: TakeLock
+    preparer: Preparer
+    take_lock: TakeLock
     make_engine: Callable[[], None]
 
     def run(self, progress: Progress) -> None:
-        """Move; `progress` hears of articles."""
+        """Embed everything and let the new space serve; `progress` hears of articles."""
         report = Report(unit="article")
         done, total = 0, self.catalogue.counts().articles
         for attempt in itertools.count(1):
-            last = 0
-            while entries := self._next(last):
-                report.embedded += self._add(entries)
+            for articles in self._missing():
+                report.embedded += self._add(articles)
                 report.passages = report.embedded
-                done += len(entries)
+                done += len(articles)
                 progress(report, done, max(done, total))
-                last = entries[-1].row
             made_at = self.catalogue.changes.last()
             self.make_engine()
-            with self.turn():
-                # What others put in meanwhile takes another round; where they never stop, they wait for the last one.
-                if self._is_complete() and (made_at == self.catalogue.changes.last() or attempt >= PATIENCE):
+            with self.take_lock():
+                # What others wrote meanwhile takes another round; where they never stop, they wait for the last one.
+                if self._is_complete() and (made_at == self.catalogue.changes.last() or attempt >= MAX_ENGINES):
                     if made_at != self.catalogue.changes.last():
                         self.make_engine()
                     with self.catalogue.writing() as writer:
@@ -53,38 +55,38 @@ class Reembed:
                     return
 
     def _is_complete(self) -> bool:
+        return not any(self._split(article, ()) for articles in self._missing() for article in articles)
+
+    def _missing(self) -> Iterator[list[Article]]:
+        """Yield the articles without passages in the new space, some at a time."""
         last = 0
-        while entries := self._next(last):
-            if any(self.drafter.again(entry, ()) for entry in entries):
-                return False
-            last = entries[-1].row
-        return True
+        while articles := self.catalogue.articles.without_passages(self.space.row, last, AT_ONCE):
+            yield articles
+            last = articles[-1].row
 
-    def _next(self, after: int) -> list[Article]:
-        return self.catalogue.articles.without_passages(self.space.row, after, AT_ONCE)
+    def _split(self, article: Article, left_out: Iterable[int]) -> tuple[PreparedPassage, ...]:
+        try:
+            return self.preparer.split(article, frozenset(left_out))
+        except Unprepared:
+            _log.exception("article %s cannot be split, and is not found in the new space", article.id)
+            return ()
 
-    def _add(self, entries: list[Article]) -> int:
+    def _add(self, articles: list[Article]) -> int:
         """Embed and record passages of some articles; return how many were embedded."""
         embedded = 0
-        held = []
-        count = 0
-        for number, entry in enumerate(entries, 1):
-            held.append((entry, self.drafter.again(entry, self.catalogue.boilerplate.in_article(entry.row))))
-            count += len(held[-1][1])
-            if count < BATCH and number < len(entries):
-                continue
-            passages = [(entry.text, *passage) for entry, cut in held for passage in cut]
-            known = self.catalogue.vectors.known({digest for *_, digest in passages})
-            new = [self.drafter.embed(passages, known)]
-            with self.turn(), self.catalogue.writing() as writer:
-                if lost := known - self.catalogue.vectors.known(known):  # let go of meanwhile
-                    new.append(self.drafter.embed([one for one in passages if one[-1] in lost], ()))
-                for some in new:
-                    writer.vectors.add(some.vectors.items(), some.sentences)
-                there = self.catalogue.articles.by_row(entry.row for entry, _ in held)
-                for row, cut in ((entry.row, cut) for entry, cut in held if entry.row in there):
-                    if not self.catalogue.passages.exist(row, self.space.row):
-                        writer.passages.add(row, self.space.row, [(one, digest) for one, _, digest in cut])
-            embedded += sum(len(some.vectors) for some in new)
-            held, count = [], 0
-        return embedded
+        batch: dict[int, tuple[PreparedPassage, ...]] = {}
+        for article in articles:
+            batch[article.row] = self._split(article, self.catalogue.boilerplate.in_article(article.row))
+            if sum(map(len, batch.values())) >= BATCH:
+                embedded += self._write(batch)
+                batch = {}
+        return embedded + (self._write(batch) if batch else 0)
+
+    def _write(self, batch: dict[int, tuple[PreparedPassage, ...]]) -> int:
+        def record(writer: Writer) -> None:
+            for row in self.catalogue.articles.by_row(batch):
+                if not self.catalogue.passages.exist(row, self.space.row):
+                    writer.passages.add(row, self.space.row, new_passages(batch[row]))
+
+        passages = [passage for prepared in batch.values() for passage in prepared]
+        return write(self.catalogue, self.take_lock, lambda: self.preparer, passages, record)

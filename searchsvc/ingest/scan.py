@@ -15,7 +15,7 @@ from searchsvc.catalogue import Catalogue, FileState
 from searchsvc.readers import walk
 from searchsvc.text.article import Problem, storable
 
-MOST_GONE = 0.5  # of a folder's files, at once
+MAX_GONE = 0.5  # of a folder's files, at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +60,8 @@ def scan(
 
     With `prune`, whatever is gone is taken for deleted.
     """
-    found = Scan()
-    aside = [storable(str(apart))] if apart else []
+    result = Scan()
+    excluded = [storable(str(apart))] if apart else []
     seen: set[str] = set()
     unread: list[str] = []
     tops = dict.fromkeys(Path(os.path.realpath(root)) for root in roots)
@@ -69,29 +69,29 @@ def scan(
         base = root if os.path.isdir(root) else root.parent  # noqa: PTH112  Path.is_dir may raise
         for part in _parts(root, only):
             known = catalogue.files.states_under(storable(str(part)))
-            found.known.update(known)
-            for one in walk(part, inside=root if only is not None else None):
-                where = one.where if isinstance(one, Problem) else storable(str(one))
-                if _below(where, aside):
+            result.known.update(known)
+            for item in walk(part, inside=root if only is not None else None):
+                name = item.where if isinstance(item, Problem) else storable(str(item))
+                if _is_below(name, excluded):
                     continue
-                if not isinstance(one, Problem):
-                    if (name := storable(str(one))) not in seen:
+                if isinstance(item, Path):
+                    if name not in seen:
                         seen.add(name)
                         key = known[name].key if name in known else None
-                        found.files.append(File(one, name, key or storable(one.relative_to(base).as_posix())))
+                        result.files.append(File(item, name, key or storable(item.relative_to(base).as_posix())))
                 elif not (known and not os.path.lexists(root)):
-                    found.problems.append(one)
-                    unread.append(one.where)
-    gone = [name for name in found.known if name not in seen and not _below(name, unread) and not _is_there(name)]
+                    result.problems.append(item)
+                    unread.append(item.where)
+    gone = [name for name in result.known if name not in seen and not _is_below(name, unread) and not _exists(name)]
     absent = [root for root in tops if not os.path.lexists(root)]
     for root in tops:
         if root not in absent and tops.keys() & set(root.parents):
             continue  # judged with the folder around it
-        apart_from = [storable(str(one)) for one in absent if one != root]
-        missing = [name for name in gone if _below(name, [storable(str(root))]) and not _below(name, apart_from)]
+        others = [storable(str(other)) for other in absent if other != root]
+        missing = [name for name in gone if _is_below(name, [storable(str(root))]) and not _is_below(name, others)]
         if missing:
-            _judge(root, missing, catalogue.files.count_under(storable(str(root))), found, prune)
-    return found
+            _judge(root, missing, catalogue.files.count_under(storable(str(root))), result, prune)
+    return result
 
 
 def _parts(root: Path, only: Collection[Path] | None) -> list[Path]:
@@ -102,29 +102,29 @@ def _parts(root: Path, only: Collection[Path] | None) -> list[Path]:
     return sorted(path for path in inside if not inside.intersection(path.parents))
 
 
-def _below(name: str, paths: Iterable[str]) -> bool:
+def _is_below(name: str, paths: Iterable[str]) -> bool:
     return any(name == path or name.startswith(path.rstrip("/") + "/") for path in paths)
 
 
-def _is_there(name: str) -> bool:
-    """Say whether this is a file in its own right: one that was named once and that no walk yields, or a README."""
+def _exists(name: str) -> bool:
+    """Return whether this is a file in its own right: one that was named once and that no walk yields, or a README."""
     return os.path.isfile(name) and os.path.realpath(name) == name  # noqa: PTH113  Path.is_file may raise
 
 
-def _judge(root: Path, missing: list[str], known: int, found: Scan, prune: bool) -> None:
+def _judge(root: Path, missing: list[str], known: int, result: Scan, prune: bool) -> None:
     """Take what is missing for vanished, or keep it."""
     if prune:
-        found.vanished.extend(missing)
-    elif len(missing) > MOST_GONE * known or _is_bare(root) or not os.path.lexists(root):
-        found.kept.append(Kept(str(root), len(missing), known, tuple(missing)))
+        result.vanished.extend(missing)
+    elif len(missing) > MAX_GONE * known or _is_bare(root) or not os.path.lexists(root):
+        result.kept.append(Kept(str(root), len(missing), known, tuple(missing)))
     else:
         kept: set[str] = set()
         for folder in _emptied(root, missing):
-            held = [name for name in missing if _below(name, [storable(str(folder))])]
-            if len(held) > 1:
-                kept.update(held)
-                found.kept.append(Kept(str(folder), len(held), len(held), tuple(held)))
-        found.vanished.extend(name for name in missing if name not in kept)
+            lost = [name for name in missing if _is_below(name, [storable(str(folder))])]
+            if len(lost) > 1:
+                kept.update(lost)
+                result.kept.append(Kept(str(folder), len(lost), len(lost), tuple(lost)))
+        result.vanished.extend(name for name in missing if name not in kept)
 
 
 def _emptied(root: Path, missing: Sequence[str]) -> Iterator[Path]:

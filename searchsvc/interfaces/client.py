@@ -26,7 +26,7 @@ from searchsvc.search.timeline import Timeline
 from searchsvc.text.article import Article, Version
 
 if TYPE_CHECKING:
-    from searchsvc.ingest.indexer import Report
+    from searchsvc.ingest.report import Report
     from searchsvc.library import Status
     from searchsvc.search.quotes import QuoteCheck
 

@@ -13,7 +13,7 @@ from searchsvc.search.timeline import Day, Timeline
 from searchsvc.text.article import Article, Excerpt, Problem, Version
 
 if TYPE_CHECKING:  # these need numpy, which a client may do without
-    from searchsvc.ingest.indexer import Report
+    from searchsvc.ingest.report import Report
     from searchsvc.library import Status
     from searchsvc.search.quotes import QuoteCheck
 
@@ -97,7 +97,7 @@ def quote_check_from(answer: schemas.QuoteCheck) -> "QuoteCheck":
 
 def report_from(answer: schemas.AddReport) -> "Report":
     """Return what adding did."""
-    from searchsvc.ingest.indexer import Report
+    from searchsvc.ingest.report import Report
 
     report = Report(
         added=answer["added"],

@@ -5,7 +5,7 @@ from typing import Any
 
 from searchsvc import schemas
 from searchsvc.catalogue import FailingPart, Job
-from searchsvc.ingest.indexer import Report
+from searchsvc.ingest.report import Report
 from searchsvc.library import Status
 from searchsvc.search.recall import Verification
 from searchsvc.search.serialize import iso

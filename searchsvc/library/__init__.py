@@ -19,7 +19,7 @@ from searchsvc.catalogue.health import Health
 from searchsvc.catalogue.lock import ProcessMarker
 from searchsvc.engines import Snapshot
 from searchsvc.errors import Busy, NotFound
-from searchsvc.ingest.indexer import Progress, Report
+from searchsvc.ingest.report import Progress, Report
 from searchsvc.library.answers import Answers
 from searchsvc.library.index import Announce, Index, Parts
 from searchsvc.library.ingestion import Ingestion, no_progress

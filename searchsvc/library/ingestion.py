@@ -6,10 +6,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from searchsvc.ingest.indexer import Indexer, Progress, Report
+from searchsvc.ingest.indexer import Indexer
 from searchsvc.ingest.near_duplicates import is_due
 from searchsvc.ingest.prepare import Preparer
 from searchsvc.ingest.reembed import Reembed
+from searchsvc.ingest.report import Progress, Report
 from searchsvc.ingest.resplit import Resplit
 from searchsvc.library.index import Index
 from searchsvc.models.embedder import BUNDLED, locate

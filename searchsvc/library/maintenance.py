@@ -10,8 +10,8 @@ from pathlib import Path
 from searchsvc.catalogue import Catalogue, Key
 from searchsvc.engines import Snapshot
 from searchsvc.errors import BadInput, Busy, DamagedCatalogue, DamagedIndex, Unwritable
-from searchsvc.ingest.indexer import Progress
 from searchsvc.ingest.repair import TABLES, Damage, Repair, find_damage
+from searchsvc.ingest.report import Progress
 from searchsvc.library.index import LOSS, Index, Serving
 from searchsvc.library.ingestion import Ingestion
 from searchsvc.search.recall import Verification, measure_recall
@@ -137,7 +137,7 @@ class Maintenance:
                 problems.append(f"{others:,} passages and vectors are damaged")
             return [f"{problem}; it is not repaired: {hindrance.message}" for problem in problems]
         self._ingestion.resplit()
-        return done.said
+        return done.messages
 
     def sweep(self) -> None:
         """Check the next rows, at most so often, going on where this index was left; repair what is damaged."""

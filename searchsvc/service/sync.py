@@ -16,7 +16,7 @@ from pathlib import Path
 
 from searchsvc.catalogue import FeedState
 from searchsvc.errors import Busy, SearchsvcError, Unwritable
-from searchsvc.ingest.indexer import Report
+from searchsvc.ingest.report import Report
 from searchsvc.library import Library
 from searchsvc.service.watch import Watcher
 from searchsvc.text.article import public_address

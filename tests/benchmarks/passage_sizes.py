@@ -17,7 +17,7 @@ from pathlib import Path
 from searchsvc import SearchsvcError, Settings
 from searchsvc.evaluation import Evaluation, as_record, evaluate
 from searchsvc.evaluation.comparison import compare
-from searchsvc.ingest.indexer import Report
+from searchsvc.ingest.report import Report
 
 
 def main() -> None:

@@ -22,7 +22,7 @@ from searchsvc.catalogue import FeedState
 from searchsvc.catalogue.health import Health, pause_after
 from searchsvc.catalogue.lock import ProcessMarker
 from searchsvc.errors import Busy, ModelMismatch
-from searchsvc.ingest.indexer import Report
+from searchsvc.ingest.report import Report
 from searchsvc.interfaces.http.metrics import KINDS
 from searchsvc.library import Library
 from searchsvc.service.jobs import WatchProcess
@@ -342,22 +342,22 @@ def test_a_feed_is_named_without_what_may_be_a_password() -> None:
 def test_an_article_that_a_library_fails_on_costs_itself_alone(
     tmp_path: Path, library: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from searchsvc.ingest.prepare import Preparer
+    from searchsvc.ingest import prepare
 
-    draft = Preparer.draft
+    clean = prepare.clean
 
-    def fails(self: Preparer, article: RawArticle, *rest: Any) -> Any:
-        assert "cursed" not in article.text
-        return draft(self, article, *rest)
+    def fails(title: str, text: str) -> Any:
+        assert "cursed" not in text
+        return clean(title, text)
 
-    monkeypatch.setattr(Preparer, "draft", fails)
+    monkeypatch.setattr(prepare, "clean", fails)
     file = tmp_path / "news.jsonl"
     texts = ("An okapi was born.", "This one is cursed.", "A zebra was seen.")
     file.write_text("".join(json.dumps({"key": text[:8], "text": text}) + "\n" for text in texts))
     report = library.index([file])
     assert (report.added, report.lost) == (2, 1)
     (problem,) = report.problems
-    assert problem.reason.startswith("it could not be cleaned and cut (AssertionError")
+    assert problem.reason.startswith("it could not be cleaned and split (AssertionError")
     assert keys(library, "okapi zebra") == {"An okapi", "A zebra"}
 
 

@@ -187,7 +187,7 @@ def main() -> None:
     embedder = conftest.BagOfWords()
     models.load_embedder = lambda *_, **__: embedder
     warm = RawArticle("warm", "Warm", "So that no job has to load what this takes.")
-    Preparer(embedder, 160).draft(warm, "", None, lambda _: frozenset())
+    Preparer(embedder, 160).prepare(warm, "", None, lambda _: frozenset())
     # Small, so that a few articles take every path.
     indexing.BATCH, moving.AT_ONCE, dense.FRESH_MIN, dense.FRESH_SHARE = 6, 3, 6, 0.0
     maintenance.UNUSED_SHARE, maintenance.UNUSED_BYTES = 0.0, 0

@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 
 from searchsvc.catalogue import Catalogue
-from searchsvc.ingest import indexer as indexing
-from searchsvc.ingest import prepare as drafting
-from searchsvc.ingest.indexer import Indexer, Report
+from searchsvc.ingest import file_state, indexer, prepare
+from searchsvc.ingest.indexer import Indexer
+from searchsvc.ingest.report import Report
 from searchsvc.ingest.scan import Kept
 from searchsvc.readers import READERS, read
 from searchsvc.readers.text import read_text
@@ -120,7 +120,7 @@ def reading(monkeypatch: pytest.MonkeyPatch) -> Opened:
 @pytest.fixture
 def certain(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no file be in doubt, though it was made just now."""
-    monkeypatch.setattr(indexing, "IN_DOUBT", -(10**12))
+    monkeypatch.setattr(file_state, "IN_DOUBT", -(10**12))
 
 
 def counted(report: Report) -> dict[str, int]:
@@ -379,8 +379,8 @@ def test_nothing_is_taken_for_deleted_from_a_file_that_changed_while_it_was_read
 def test_new_rules_of_cutting_read_every_file_again(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     desk.lines("a.jsonl", record("a"), record("b"))
     desk.files()
-    for module in (drafting, indexing):
-        monkeypatch.setattr(module, "CUT", "another")
+    for module in (prepare, file_state):
+        monkeypatch.setattr(module, "PREPARE_VERSION", "another")
     assert counted(desk.files()) == {"changed": 2}
     assert [desk.entry(key).version for key in "ab"] == [1, 1]
     assert counted(desk.files()) == {"unchanged_files": 1}
@@ -700,7 +700,7 @@ def test_an_article_that_was_taken_out_stays_out_until_its_file_changes(desk: De
 def test_whatever_happens_to_files_all_that_they_hold_is_indexed_and_nothing_else(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
-    monkeypatch.setattr(indexing, "BATCH", 1 + seed % 4)
+    monkeypatch.setattr(indexer, "BATCH", 1 + seed % 4)
     chance = random.Random(seed)
     held: dict[str, dict[str, str]] = {}
     for _ in range(12):
@@ -833,7 +833,7 @@ def test_a_path_that_is_not_there_is_reported_by_name(desk: Desk, tmp_path: Path
 def test_an_interrupted_run_keeps_what_was_committed_and_the_next_completes(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, fails_at: int
 ) -> None:
-    monkeypatch.setattr(indexing, "BATCH", 2)
+    monkeypatch.setattr(indexer, "BATCH", 2)
     desk.lines("a.jsonl", *(record(f"a{n}") for n in range(3)))
     desk.lines("b.jsonl", *(record(f"b{n}") for n in range(3)))
     desk.embedder.fails_at = fails_at
@@ -857,7 +857,7 @@ def test_an_interruption_takes_nothing_out_that_its_file_still_holds(
 ) -> None:
     desk.lines("a.jsonl", *(record(f"a{n}") for n in range(6)))
     desk.files()
-    monkeypatch.setattr(indexing, "BATCH", 2)
+    monkeypatch.setattr(indexer, "BATCH", 2)
     desk.lines("a.jsonl", *(record(f"a{n}", f"It is new number {n}.") for n in range(5)))
     desk.embedder.fails_at = desk.embedder.calls + 2
     with pytest.raises(KeyboardInterrupt):
@@ -963,10 +963,10 @@ def test_an_article_that_cannot_be_prepared_costs_itself_alone(
             raise error
         return cleaning.clean(title, text)
 
-    monkeypatch.setattr(drafting, "clean", clean)
+    monkeypatch.setattr(prepare, "clean", clean)
     file = desk.lines("a.jsonl", record("a"), record("b", "A harmful text."), record("c"))
     report = desk.files()
-    said = f"it could not be cleaned and cut ({type(error).__name__}"
+    said = f"it could not be cleaned and split ({type(error).__name__}"
     assert [(one.where, one.reason[: len(said)], one.lost) for one in report.problems] == [(f"{file}, b", said, True)]
     assert desk.all_keys() == ["a", "c"]
     assert counted(desk.files()) == {"unchanged_files": 1, "lost": 1}
@@ -984,7 +984,7 @@ def test_a_panic_of_a_library_in_rust_costs_its_article_alone(desk: Desk, monkey
             raise PanicException("index out of bounds")
         return "en"
 
-    monkeypatch.setattr(drafting, "language_of", panicking)
+    monkeypatch.setattr(prepare, "language_of", panicking)
     desk.lines("a.jsonl", record("a"), record("b", "A harmful text."))
     assert counted(desk.files()) == {"added": 1, "embedded": 1, "lost": 1}
 
@@ -1017,8 +1017,8 @@ def test_of_enormous_files_nothing_is_read_that_is_too_large_and_the_others_are_
 
 def test_a_change_of_a_large_file_is_noticed_wherever_it_is(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where its size, its date and all pieces of it that are looked at stay the same."""
-    for name, value in {"HASHED": 100, "PIECES": 2, "PIECE": 10, "IN_DOUBT": -(10**12)}.items():
-        monkeypatch.setattr(indexing, name, value)
+    for name, value in {"MAX_HASHED": 100, "PIECES": 2, "PIECE": 10, "IN_DOUBT": -(10**12)}.items():
+        monkeypatch.setattr(file_state, name, value)
     file = desk.lines("a.jsonl", record("a"), record("b", "It was green."), record("c"))
     desk.files()
     assert counted(desk.files()) == {"unchanged_files": 1}
@@ -1030,7 +1030,7 @@ def test_a_change_of_a_large_file_is_noticed_wherever_it_is(desk: Desk, monkeypa
 
 
 def test_a_large_file_that_is_moved_is_known_again(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(indexing, "HASHED", 100)
+    monkeypatch.setattr(file_state, "MAX_HASHED", 100)
     file = desk.lines("a.jsonl", record("a"), record("b"))
     desk.files()
     file.rename(desk.news / "b.jsonl")

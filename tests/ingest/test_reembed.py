@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from searchsvc.errors import Busy
-from searchsvc.ingest import reembed as moving
+from searchsvc.ingest import reembed
 from searchsvc.library import Library
 from searchsvc.search.recall import Verification
 from searchsvc.settings import Settings
@@ -56,7 +56,7 @@ class Models:
 def models(words: Any, monkeypatch: pytest.MonkeyPatch) -> Models:
     found = Models(type(words))
     monkeypatch.setattr("searchsvc.models.load_embedder", found.load)
-    monkeypatch.setattr(moving, "AT_ONCE", 4)
+    monkeypatch.setattr(reembed, "AT_ONCE", 4)
     return found
 
 
@@ -223,11 +223,14 @@ def test_another_passage_size_embeds_only_passages_that_are_cut_anew(stocked: Li
     assert embedder.embedded[len(texts) :] == [f"Flood\n{LONG}"]
 
 
-def test_vectors_that_are_let_go_of_during_a_move_are_made_again(stocked: Library, models: Models) -> None:
+def test_vectors_that_are_let_go_of_during_a_move_are_made_again(
+    stocked: Library, models: Models, monkeypatch: pytest.MonkeyPatch
+) -> None:
     models.load("other").fails_at = 2
     with pytest.raises(KeyboardInterrupt):
         set_to(stocked, model="other", passage_tokens=150).rebuild()
-    # The second move finds the vectors of the first, whose space is let go of while it embeds.
+    # The second move finds the vectors of the first, whose space is let go of while it embeds others beside them.
+    monkeypatch.setattr(reembed, "AT_ONCE", 8)
     embedder, sentences = models.load("other"), models.load("other").sentences
     tidying = [timedelta(0)]
 
@@ -290,8 +293,8 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import conftest
 from searchsvc import library, models
-from searchsvc.ingest import reembed as moving
-moving.AT_ONCE = 3
+from searchsvc.ingest import reembed
+reembed.AT_ONCE = 3
 class Slow(conftest.BagOfWords):
     def passages(self, texts):
         time.sleep(0.02)

@@ -1,8 +1,8 @@
 """Fetching: the only place from which requests go out, politely, and to the public internet alone.
 
-    URL ── robots.txt ── its host's turn ── name to addresses, all of them vetted ── one request ── bounded body
-     ▲                                                                                   │
-     └────────────────────────────── a redirect, at most five ◄──────────────────────────┘
+    URL ── robots.txt ── pause for its host ── name to addresses, all of them vetted ── one request ── bounded body
+     ▲                                                                                      │
+     └────────────────────────────── a redirect, at most five ◄─────────────────────────────┘
 
 httpx reads URLs and headers; httpcore, which it is made of, makes the connections, because only there can be said which
 address one goes to and when it must have ended. A connection is made for one request, to an address that was vetted for
@@ -18,29 +18,29 @@ import httpx
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
 
 from searchsvc.ingest.fetching.addresses import addresses_of, is_public, is_same_server, parsed, vetted
-from searchsvc.ingest.fetching.connections import ask
+from searchsvc.ingest.fetching.connections import request
 from searchsvc.ingest.fetching.failures import Hiccup, Refused, Unfetched
 from searchsvc.ingest.fetching.hosts import Hosts
-from searchsvc.ingest.fetching.responses import Answer, Fetched
+from searchsvc.ingest.fetching.responses import Fetched, Response
 from searchsvc.ingest.fetching.robots import Rules, no_rules, rules_in
 
 __all__ = ["Fetched", "Fetcher", "Unfetched", "is_public", "is_same_server", "parsed"]
 
-TRIES = 3
-REDIRECTS = 5
-LONGEST_WAIT = 30.0  # seconds, whatever a server asks for
+MAX_TRIES = 3
+MAX_REDIRECTS = 5
+MAX_WAIT = 30.0  # seconds, whatever a server asks for
 
 _MOVED = frozenset({301, 302, 303, 307, 308})
 _BUSY = frozenset({429, 502, 503, 504})
 
 
 class Fetcher:
-    """Fetches over HTTP. Safe to use from many threads; each host is asked one thing at a time.
+    """Fetches over HTTP. Safe to use from many threads; each host gets one request at a time.
 
     `pause`: seconds between two requests to a host, and the first of the growing waits between tries; `patience`:
-    seconds that one request may take; `body_bytes`: most bytes of an answer, unpacked. With `private`, any address may
+    seconds that one request may take; `body_bytes`: the largest body, unpacked. With `private`, any address may
     be connected to. `sleep` is how waiting is done, `resolve` and `public` how names become addresses and these are
-    judged, `tls` whose certificates are believed (default: those of certifi).
+    judged, `tls` whose certificates are trusted (default: those of certifi).
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Fetcher:
         self._body_bytes = body_bytes
         self._sleep = sleep
         self._vetted = partial(vetted, resolve=resolve, public=(lambda _: True) if private else public)
-        self._given_tls = tls
+        self._own_tls = tls
         self._hosts = Hosts(pause)
 
     def get(
@@ -74,54 +74,54 @@ class Fetcher:
     ) -> Fetched | None:
         """Return what is at a URL, or None where it is what it was when it had this `etag` or was so `modified`.
 
-        These two may name whoever holds them: the server of the URL `given_by` (default: of `url`) alone is told them,
-        and no other that a redirect leads to. With `robots`, only what robots.txt allows to programs that nobody has
-        told to fetch just this. Raises `Unfetched` with the reason in one line.
+        These two may identify whoever sends them: they are sent to the server of the URL `given_by` (default: of `url`)
+        alone, and to no other that a redirect leads to. With `robots`, only what robots.txt allows to programs that
+        are not sent by a person is fetched. Raises `Unfetched` with the reason in one line.
         """
-        held = {"If-None-Match": etag, "If-Modified-Since": modified}
-        headers = {name: said for name, said in held.items() if said}
-        at, answer = self._follow(parsed(url), headers, parsed(given_by or url), robots=robots)
-        if answer.status == 304 and headers and is_same_server(parsed(given_by or url), at):
+        conditions = {"If-None-Match": etag, "If-Modified-Since": modified}
+        headers = {name: value for name, value in conditions.items() if value}
+        final_url, response = self._follow(parsed(url), headers, parsed(given_by or url), robots=robots)
+        if response.status == 304 and headers and is_same_server(parsed(given_by or url), final_url):
             return None
-        if not 200 <= answer.status < 300:
-            passing = answer.status >= 500 or answer.status in {408, 425}
-            raise Unfetched(f"answered {answer.status}", passing=passing, retry_after=answer.retry_after)
-        return answer.fetched(str(at))
+        if not 200 <= response.status < 300:
+            passing = response.status >= 500 or response.status in {408, 425}
+            raise Unfetched(f"answered {response.status}", passing=passing, retry_after=response.retry_after)
+        return response.fetched(str(final_url))
 
     def _follow(
         self, url: httpx.URL, headers: Mapping[str, str], given_by: httpx.URL, *, robots: bool
-    ) -> tuple[httpx.URL, Answer]:
-        for _ in range(REDIRECTS + 1):
+    ) -> tuple[httpx.URL, Response]:
+        for _ in range(MAX_REDIRECTS + 1):
             if robots:
-                self._ask_leave(url)
-            answer = self._patiently(url, headers if is_same_server(given_by, url) else {})
-            target = answer.headers.get("location")
-            if answer.status not in _MOVED or not target:
-                return url, answer
+                self._check_robots(url)
+            response = self._retrying(url, headers if is_same_server(given_by, url) else {})
+            target = response.headers.get("location")
+            if response.status not in _MOVED or not target:
+                return url, response
             url = parsed(target, url)
-        raise Unfetched(f"redirected more than {REDIRECTS} times")
+        raise Unfetched(f"redirected more than {MAX_REDIRECTS} times")
 
-    def _patiently(self, url: httpx.URL, headers: Mapping[str, str]) -> Answer:
-        growing = wait_exponential(multiplier=self._pause, max=LONGEST_WAIT)
+    def _retrying(self, url: httpx.URL, headers: Mapping[str, str]) -> Response:
+        growing = wait_exponential(multiplier=self._pause, max=MAX_WAIT)
 
         def wait(state: RetryCallState) -> float:
             fault = state.outcome.exception() if state.outcome else None
-            asked = fault.retry_after if isinstance(fault, Unfetched) else None
-            return growing(state) if asked is None else asked
+            retry_after = fault.retry_after if isinstance(fault, Unfetched) else None
+            return growing(state) if retry_after is None else retry_after
 
         trying = Retrying(
             retry=retry_if_exception_type(Hiccup),
-            stop=stop_after_attempt(TRIES),
+            stop=stop_after_attempt(MAX_TRIES),
             wait=wait,
             sleep=self._sleep,
             reraise=True,
         )
-        return trying(self._once, url, headers)
+        return trying(self._request, url, headers)
 
-    def _once(self, url: httpx.URL, headers: Mapping[str, str]) -> Answer:
+    def _request(self, url: httpx.URL, headers: Mapping[str, str]) -> Response:
         """Make one request; raises `Hiccup` where it is worth another try."""
-        with self._hosts.named(url.host).turn(self._sleep):
-            answer = ask(
+        with self._hosts.named(url.host).slot(self._sleep):
+            response = request(
                 url,
                 headers,
                 vetted=self._vetted,
@@ -129,31 +129,31 @@ class Fetcher:
                 body_bytes=self._body_bytes,
                 tls=self._tls if url.scheme == "https" else None,
             )
-        if answer.status in _BUSY:
-            after = answer.retry_after
-            kind = Hiccup if after is None or after <= LONGEST_WAIT else Unfetched
-            raise kind(f"answered {answer.status}", passing=True, retry_after=after)
-        return answer
+        if response.status in _BUSY:
+            after = response.retry_after
+            kind = Hiccup if after is None or after <= MAX_WAIT else Unfetched
+            raise kind(f"answered {response.status}", passing=True, retry_after=after)
+        return response
 
-    def _ask_leave(self, url: httpx.URL) -> None:
+    def _check_robots(self, url: httpx.URL) -> None:
         """Raise `Unfetched` unless the robots.txt beside this URL allows it."""
         host = self._hosts.named(url.host)
-        place = f"{url.scheme}://{url.netloc.decode()}"
-        rules = host.rules.get(place)
+        site = f"{url.scheme}://{url.netloc.decode()}"
+        rules = host.rules.get(site)
         if rules is None or rules.until <= time.monotonic():
-            rules = host.rules[place] = self._rules(parsed(f"{place}/robots.txt"))
-            host.pause = max(self._pause, min(rules.pause, LONGEST_WAIT))
+            rules = host.rules[site] = self._rules(parsed(f"{site}/robots.txt"))
+            host.pause = max(self._pause, min(rules.pause, MAX_WAIT))
         rules.check(str(url))
 
     def _rules(self, url: httpx.URL) -> Rules:
         try:
-            _, answer = self._follow(url, {}, url, robots=False)
+            _, response = self._follow(url, {}, url, robots=False)
         except Refused:
             raise
         except Unfetched as fault:
             return no_rules(fault.message)
-        return no_rules(f"answered {answer.status}") if answer.status >= 500 else rules_in(answer.body)
+        return no_rules(f"answered {response.status}") if response.status >= 500 else rules_in(response.body)
 
     @cached_property
     def _tls(self) -> ssl.SSLContext:
-        return self._given_tls or httpx.create_ssl_context(trust_env=False)
+        return self._own_tls or httpx.create_ssl_context(trust_env=False)

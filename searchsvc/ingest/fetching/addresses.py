@@ -1,4 +1,4 @@
-"""Addresses: the URLs that are asked for, and the IP addresses that are connected to."""
+"""Addresses: the URLs that are fetched, and the IP addresses that are connected to."""
 
 import socket
 from collections.abc import Callable, Sequence
@@ -13,29 +13,29 @@ _NAT64 = IPv6Network("64:ff9b::/96")
 
 
 def parsed(url: str, base: httpx.URL | None = None) -> httpx.URL:
-    """Return a URL that may be asked for, resolved against `base`; raises `Unfetched` for any other."""
+    """Return a URL that may be fetched, resolved against `base`; raises `Unfetched` for any other."""
     try:
-        found = base.join(url) if base else httpx.URL(url.strip())
-        host = found.host  # which says only now that it cannot be decoded
+        address = base.join(url) if base else httpx.URL(url.strip())
+        host = address.host  # which says only now that it cannot be decoded
     except (httpx.InvalidURL, ValueError) as fault:
         raise Unfetched(f"is no URL: {fault}") from fault
-    if found.scheme not in {"http", "https"}:
-        raise Unfetched(f"refused: only http and https are fetched, not {found.scheme or 'a path'}")
+    if address.scheme not in {"http", "https"}:
+        raise Unfetched(f"refused: only http and https are fetched, not {address.scheme or 'a path'}")
     if not host:
         raise Unfetched("is no URL: it names no host")
-    if (found.port or 0) > 65_535:
-        raise Unfetched(f"is no URL: there is no port {found.port}")
-    if found.userinfo:
+    if (address.port or 0) > 65_535:
+        raise Unfetched(f"is no URL: there is no port {address.port}")
+    if address.userinfo:
         raise Unfetched("refused: the URL holds a name or a password")
-    return found
+    return address
 
 
-def is_same_server(one: httpx.URL, other: httpx.URL) -> bool:
-    """Say whether what one URL's server has said may be said to the other's: the same, or the same made secure."""
-    if one.host != other.host:
+def is_same_server(url: httpx.URL, other: httpx.URL) -> bool:
+    """Return whether what the server of one URL sent may be sent to the other's: the same one, or it made secure."""
+    if url.host != other.host:
         return False
-    secured = (one.scheme, other.scheme) == ("http", "https") and one.port is None and other.port is None
-    return secured or (one.scheme, one.port) == (other.scheme, other.port)
+    secured = (url.scheme, other.scheme) == ("http", "https") and url.port is None and other.port is None
+    return secured or (url.scheme, url.port) == (other.scheme, other.port)
 
 
 def vetted(
@@ -48,21 +48,21 @@ def vetted(
         raise Unfetched(f"the name {host} is not known", passing=isinstance(fault, OSError)) from fault
     for address in addresses:
         if not public(address):
-            shown = address if address == host else f"{host} ({address})"
+            name = address if address == host else f"{host} ({address})"
             raise Refused(
-                f"refused: {shown} is on a private network; SEARCHSVC_PRIVATE_NETWORKS=allow lets it be fetched"
+                f"refused: {name} is on a private network; SEARCHSVC_PRIVATE_NETWORKS=allow lets it be fetched"
             )
     return addresses
 
 
 def addresses_of(host: str, port: int) -> list[str]:
     """Return the IP addresses of a host, best first; raises `OSError` where it has none."""
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(one[4][0]) for one in found))
+    infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(info[4][0]) for info in infos))
 
 
 def is_public(address: str) -> bool:
-    """Say whether an IP address is one of the public internet, and so no way into the network of this machine."""
+    """Return whether an IP address is one of the public internet, and so no way into the network of this machine."""
     ip = ip_address(address)
     if isinstance(ip, IPv4Address):
         return ip.is_global and not ip.is_multicast

@@ -12,7 +12,7 @@ import httpcore
 import httpx
 
 from searchsvc.ingest.fetching.failures import Hiccup, Unfetched
-from searchsvc.ingest.fetching.responses import Answer, unpacked
+from searchsvc.ingest.fetching.responses import Response, unpacked
 from searchsvc.ingest.fetching.robots import agent
 
 CONNECT = 5.0  # seconds to make a connection in
@@ -20,7 +20,7 @@ CONNECT = 5.0  # seconds to make a connection in
 Vetted = Callable[[str, int], Sequence[str]]  # the addresses of a host that may be connected to; raises Unfetched
 
 
-def ask(
+def request(
     url: httpx.URL,
     headers: Mapping[str, str],
     *,
@@ -28,10 +28,10 @@ def ask(
     patience: float,
     body_bytes: int,
     tls: ssl.SSLContext | None,
-) -> Answer:
+) -> Response:
     """Make one request, within `patience` seconds; raises `Unfetched`, a `Hiccup` where it is worth another try."""
     try:
-        return _asked(url, headers, _Line(vetted, time.monotonic() + patience), body_bytes, tls)
+        return _response(url, headers, _VettedBackend(vetted, time.monotonic() + patience), body_bytes, tls)
     except httpcore.ConnectTimeout as fault:
         raise Hiccup(f"could not be connected to within {min(CONNECT, patience):g} s", passing=True) from fault
     except httpcore.TimeoutException as fault:
@@ -40,34 +40,34 @@ def ask(
         cause = _cause(fault)
         if isinstance(cause, ssl.SSLCertVerificationError):
             raise Unfetched(f"its certificate is not valid: {cause.verify_message}") from fault
-        raise Hiccup(f"the connection failed: {_said(fault)}", passing=True) from fault
+        raise Hiccup(f"the connection failed: {_reason(fault)}", passing=True) from fault
     except httpcore.ProtocolError as fault:
-        raise Unfetched(f"cannot be asked for: {_said(fault)}") from fault
+        raise Unfetched(f"cannot be asked for: {_reason(fault)}") from fault
 
 
-def _asked(
-    url: httpx.URL, headers: Mapping[str, str], line: "_Line", body_bytes: int, tls: ssl.SSLContext | None
-) -> Answer:
+def _response(
+    url: httpx.URL, headers: Mapping[str, str], backend: "_VettedBackend", body_bytes: int, tls: ssl.SSLContext | None
+) -> Response:
     sent = [
         (b"Host", url.netloc),
         (b"User-Agent", agent().encode()),
         (b"Accept", b"*/*"),
         (b"Accept-Encoding", b"gzip"),
         (b"Connection", b"close"),
-        *((name.encode(), said.encode("latin-1", "replace")) for name, said in headers.items()),
+        *((name.encode(), value.encode("latin-1", "replace")) for name, value in headers.items()),
     ]
-    where = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
+    target = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
     with (
-        httpcore.ConnectionPool(ssl_context=tls, network_backend=line) as pool,
-        pool.stream("GET", where, headers=sent, extensions={"timeout": {"connect": CONNECT}}) as response,
+        httpcore.ConnectionPool(ssl_context=tls, network_backend=backend) as pool,
+        pool.stream("GET", target, headers=sent, extensions={"timeout": {"connect": CONNECT}}) as response,
     ):
         received = httpx.Headers(response.headers)
-        wanted = 200 <= response.status < 300
-        body = unpacked(response.iter_stream(), received, body_bytes) if wanted else b""
-        return Answer(response.status, received, body)
+        is_ok = 200 <= response.status < 300
+        body = unpacked(response.iter_stream(), received, body_bytes) if is_ok else b""
+        return Response(response.status, received, body)
 
 
-class _Line(httpcore.NetworkBackend):
+class _VettedBackend(httpcore.NetworkBackend):
     """Connects to vetted addresses alone, and for as long as there is time."""
 
     def __init__(self, vetted: Vetted, deadline: float) -> None:
@@ -88,11 +88,11 @@ class _Line(httpcore.NetworkBackend):
         for address in self._vetted(host, port):
             try:
                 left = _left(self._deadline, timeout)
-                made = self._plain.connect_tcp(address, port, left, local_address, socket_options)
+                stream = self._plain.connect_tcp(address, port, left, local_address, socket_options)
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as failed:
                 fault = failed
                 continue
-            return _Stream(made, self._deadline)
+            return _Stream(stream, self._deadline)
         raise fault
 
 
@@ -135,12 +135,12 @@ def _left(deadline: float, timeout: float | None) -> float:
 
 
 def _cause(fault: Exception) -> object:
-    """Return the error that httpcore has made its own of."""
+    """Return the error behind one of httpcore's."""
     return fault.args[0] if fault.args else None
 
 
-def _said(fault: Exception) -> str:
+def _reason(fault: Exception) -> str:
     """Return what went wrong, on one line."""
     cause = _cause(fault)
-    said = cause.strerror if isinstance(cause, OSError) and cause.strerror else str(fault) or type(fault).__name__
-    return " ".join(said.split()).lower()
+    reason = cause.strerror if isinstance(cause, OSError) and cause.strerror else str(fault) or type(fault).__name__
+    return " ".join(reason.split()).lower()

@@ -1,4 +1,4 @@
-"""Hosts: each is asked one thing at a time, after a pause, and by the rules in its robots.txt."""
+"""Hosts: each gets one request at a time, after a pause, and by the rules in its robots.txt."""
 
 import threading
 import time
@@ -14,17 +14,17 @@ REMEMBERED = 1_024  # hosts
 
 @dataclass(slots=True)
 class Host:
-    """One host: the seconds between two turns, when the next may begin, and its rules, for each scheme and port."""
+    """One host: the seconds between two requests, when the next may begin, and its rules, for each scheme and port."""
 
     pause: float
     free_at: float = 0.0
     rules: dict[str, Rules] = field(default_factory=dict)
-    _turn: threading.Lock = field(default_factory=threading.Lock)
+    _busy: threading.Lock = field(default_factory=threading.Lock)
 
     @contextmanager
-    def turn(self, sleep: Callable[[float], None]) -> Iterator[None]:
-        """Wait until nobody else asks the host, and the pause is over."""
-        with self._turn:
+    def slot(self, sleep: Callable[[float], None]) -> Iterator[None]:
+        """Wait until no other request to the host is running, and the pause is over."""
+        with self._busy:
             wait = self.free_at - time.monotonic()
             if wait > 0:
                 sleep(wait)
@@ -35,7 +35,7 @@ class Host:
 
 
 class Hosts:
-    """The hosts that were asked last, each of them once."""
+    """The hosts of the last requests."""
 
     def __init__(self, pause: float) -> None:
         self._lock = threading.Lock()

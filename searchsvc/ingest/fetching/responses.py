@@ -1,4 +1,4 @@
-"""Answers: what a server said, its body unpacked and no larger than is wanted."""
+"""Responses of servers, with the body unpacked and bounded."""
 
 import zlib
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ import httpx
 
 from searchsvc.ingest.fetching.failures import Unfetched
 
-LONGEST_RETRY_AFTER = 7 * 86_400.0  # seconds
+MAX_RETRY_AFTER = 7 * 86_400.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,7 @@ class Fetched:
     """What a server answered.
 
     `url` is where the redirects ended and `body` is unpacked. `media_type` is in lower case and without parameters,
-    empty where none was named, as is `charset`. `etag` and `modified` are to be given back as they came.
+    empty where none was named, as is `charset`. `etag` and `modified` are to be sent back as they came.
     """
 
     url: str
@@ -30,15 +30,15 @@ class Fetched:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What a server answered to one request; without a body unless it went well."""
+class Response:
+    """A response to one request; without a body unless its status is 2xx."""
 
     status: int
     headers: httpx.Headers
     body: bytes
 
     def fetched(self, url: str) -> Fetched:
-        """Return what is to be known of it, from this URL."""
+        """Return the response as what was fetched from this URL."""
         kind = self.headers.get("content-type", "")
         return Fetched(
             url=url,
@@ -51,21 +51,21 @@ class Answer:
 
     @property
     def retry_after(self) -> float | None:
-        """The seconds that the server wants to be left alone for, at most a week; None where it names no time."""
-        said = self.headers.get("retry-after", "").strip()
-        if said.isdecimal():
-            seconds = float(said[:12])
+        """The seconds after which the server may be asked again, at most a week; None where it names no time."""
+        value = self.headers.get("retry-after", "").strip()
+        if value.isdecimal():
+            seconds = float(value[:12])
         else:
             try:
-                moment = parsedate_to_datetime(said)
+                moment = parsedate_to_datetime(value)
             except (ValueError, OverflowError):  # the latter where a number is larger than dates can hold
                 return None
             seconds = (moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
-        return min(max(seconds, 0.0), LONGEST_RETRY_AFTER)
+        return min(max(seconds, 0.0), MAX_RETRY_AFTER)
 
 
 def unpacked(pieces: Iterable[bytes], headers: httpx.Headers, limit: int) -> bytes:
-    """Return the body of an answer, unpacked no further than the limit; raises `Unfetched` above it."""
+    """Return the body of a response, unpacked no further than the limit; raises `Unfetched` above it."""
     coding = headers.get("content-encoding", "identity").strip().lower()
     if coding not in {"", "identity", "gzip", "x-gzip"}:
         raise Unfetched(f"is packed as {coding}, which was not asked for")

@@ -10,46 +10,46 @@ from protego import Protego
 from searchsvc.ingest.fetching.failures import Unfetched
 
 NAME = "searchsvc"  # by which robots.txt may address us
-KEPT = 3_600.0  # seconds for which a robots.txt is believed
-SILENCE_KEPT = 600.0  # seconds after which one that could not be had is asked for again
-LARGEST = 500 * 1024  # bytes of a robots.txt: as many as RFC 9309 wants read
+TTL = 3_600.0  # seconds for which a robots.txt is used
+UNAVAILABLE_TTL = 600.0  # seconds after which one that could not be had is fetched again
+MAX_BYTES = 500 * 1024  # bytes of a robots.txt: as many as RFC 9309 wants read
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What a robots.txt says, believed until then (`time.monotonic`); `silence` is why it could not be had."""
+    """The rules of a robots.txt, used `until` then (`time.monotonic`); `unavailable` is why it could not be had."""
 
-    said: Protego
+    rules: Protego
     until: float
-    silence: str = ""
+    unavailable: str = ""
 
     @property
     def pause(self) -> float:
         """The seconds that it wants between two requests."""
-        return self.said.crawl_delay(NAME) or 0.0
+        return self.rules.crawl_delay(NAME) or 0.0
 
     def check(self, url: str) -> None:
         """Raise `Unfetched` unless a URL may be fetched."""
-        if self.silence:
-            raise Unfetched(f"its robots.txt cannot be had ({self.silence})", passing=True)
-        if not self.said.can_fetch(url, NAME):
+        if self.unavailable:
+            raise Unfetched(f"its robots.txt cannot be had ({self.unavailable})", passing=True)
+        if not self.rules.can_fetch(url, NAME):
             raise Unfetched("robots.txt does not allow it")
 
 
 def rules_in(body: bytes) -> Rules:
     """Return the rules in the bytes of a robots.txt."""
-    text = body[:LARGEST].decode(errors="replace")
-    return Rules(Protego.parse(_for_us(text)), time.monotonic() + KEPT)
+    text = body[:MAX_BYTES].decode(errors="replace")
+    return Rules(Protego.parse(_for_us(text)), time.monotonic() + TTL)
 
 
-def no_rules(silence: str) -> Rules:
-    """Return what there is where a robots.txt could not be had."""
-    return Rules(Protego(), time.monotonic() + SILENCE_KEPT, silence)
+def no_rules(unavailable: str) -> Rules:
+    """Return the rules where a robots.txt could not be had: nothing may be fetched."""
+    return Rules(Protego(), time.monotonic() + UNAVAILABLE_TTL, unavailable)
 
 
 @lru_cache(1)
 def agent() -> str:
-    """Return what we call ourselves."""
+    """Return our User-Agent."""
     try:
         return f"{NAME}/{version(NAME)} (+news search)"
     except PackageNotFoundError:

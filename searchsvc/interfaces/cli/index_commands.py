@@ -13,7 +13,7 @@ from searchsvc.interfaces.cli.call import DONE, FAILED, SOME_UNREADABLE, Call, a
 from searchsvc.interfaces.formatting import byte_size, counted, long_date
 
 if TYPE_CHECKING:
-    from searchsvc.ingest.indexer import Report
+    from searchsvc.ingest.report import Report
 
 SEEDS = Path("seeds")
 

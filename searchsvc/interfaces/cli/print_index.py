@@ -9,7 +9,7 @@ from datetime import datetime
 from rich.console import Console
 from rich.text import Text
 
-from searchsvc.ingest.indexer import Progress, Report
+from searchsvc.ingest.report import Progress, Report
 from searchsvc.ingest.scan import Kept
 from searchsvc.interfaces.cli.screen import INDENT, MAX_ADDRESS, print_text
 from searchsvc.interfaces.formatting import age, byte_size, counted, duration, long_date
