@@ -60,24 +60,28 @@ class Comparison:
 
 def compare(before: Run, now: Run) -> Comparison:
     """Compare two runs, question by question; a question is the same where both its id and its text are."""
-    earlier = {(one.id, one.text): one.values for one in before.outcomes}
-    later = {(one.id, one.text): one.values for one in now.outcomes}
+    earlier = {(question.id, question.text): question.values for question in before.outcomes}
+    later = {(question.id, question.text): question.values for question in now.outcomes}
     both = [question for question in later if question in earlier]
     differences = []
     for name in (*RANKING, *SHOWING):
-        moved = [later[one][name] - earlier[one][name] for one in both if name in earlier[one] and name in later[one]]
+        moved = [
+            later[question][name] - earlier[question][name]
+            for question in both
+            if name in earlier[question] and name in later[question]
+        ]
         if moved:
             better, worse, same = sum(by > 0 for by in moved), sum(by < 0 for by in moved), moved.count(0.0)
             differences.append(Difference(name, *interval(moved), chance(moved), better, worse, same))
-    changes = [Change(one[1], earlier[one][MAIN], later[one][MAIN]) for one in both]
+    changes = [Change(question[1], earlier[question][MAIN], later[question][MAIN]) for question in both]
     return Comparison(
         made=before.made,
         days_late=before.days_late,
         freshness=before.freshness,
         differences=tuple(differences),
-        better=tuple(sorted((one for one in changes if one.now > one.before), key=_gain, reverse=True)),
-        worse=tuple(sorted((one for one in changes if one.now < one.before), key=_gain)),
-        same=tuple(one for one in changes if one.now == one.before),
+        better=tuple(sorted((change for change in changes if change.now > change.before), key=_gain, reverse=True)),
+        worse=tuple(sorted((change for change in changes if change.now < change.before), key=_gain)),
+        same=tuple(change for change in changes if change.now == change.before),
         unshared=len(earlier) + len(later) - 2 * len(both),
     )
 

@@ -76,10 +76,10 @@ def read(folder: Path) -> JudgedSet:
         raise BadInput(f"{folder} has no {' and no '.join(missing)}", LAYOUT)
     questions: dict[str, DatedQuestion] = {}
     for number, line in _lines(queries):
-        one = _question(line, f"{queries}, line {number}")
-        if one.id in questions:
-            raise BadInput(f"{queries}, line {number}: the question {one.id!r} stands twice")
-        questions[one.id] = one
+        question = _question(line, f"{queries}, line {number}")
+        if question.id in questions:
+            raise BadInput(f"{queries}, line {number}: the question {question.id!r} stands twice")
+        questions[question.id] = question
     # Through links, so that other questions over the same corpus can share its index.
     return JudgedSet(top, corpus.resolve(), tuple(questions.values()), _judgements(qrels))
 
@@ -96,17 +96,17 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
                 raise BadInput(f"{path}, line {number}: {line.message}")
             if line.strip():
                 yield number, line
-    except OSError as fault:
-        raise BadInput(f"{path} cannot be read: {fault.strerror or fault}") from fault
-    except Unreadable as fault:
-        raise BadInput(f"{path} {fault.message}") from fault
+    except OSError as error:
+        raise BadInput(f"{path} cannot be read: {error.strerror or error}") from error
+    except Unreadable as error:
+        raise BadInput(f"{path} {error.message}") from error
 
 
 def _question(line: str, where: str) -> DatedQuestion:
     try:
         record = one_value(line)
-    except Unreadable as fault:
-        raise BadInput(f"{where}: {fault.message}") from fault
+    except Unreadable as error:
+        raise BadInput(f"{where}: {error.message}") from error
     if not isinstance(record, Mapping):
         raise BadInput(f"{where}: not an object with _id and text")
     ident, text, as_of = record.get("_id", record.get("id")), record.get("text"), record.get("as_of")
@@ -117,33 +117,33 @@ def _question(line: str, where: str) -> DatedQuestion:
     try:
         interpret(Query(text))  # said here, with its place, and not after the corpus has been indexed
         return DatedQuestion(str(ident), text, parse_bound(as_of, end=True) if as_of else None, _answers(record))
-    except BadInput as fault:
-        raise BadInput(f"{where}: {fault.message}", fault.hint) from fault
+    except BadInput as error:
+        raise BadInput(f"{where}: {error.message}", error.hint) from error
 
 
 def _answers(record: Mapping[str, object]) -> tuple[str, ...]:
     metadata = record.get("metadata")
     places = (record, metadata if isinstance(metadata, Mapping) else {})
-    found = (place.get(name) for place in places for name in ("answer", "answers"))
-    said = next((one for one in found if one is not None), [])
-    answers = said if isinstance(said, list) else [said]
-    if not all(isinstance(one, str | int | float) for one in answers):
+    values = (place.get(name) for place in places for name in ("answer", "answers"))
+    value = next((answer for answer in values if answer is not None), [])
+    answers = value if isinstance(value, list) else [value]
+    if not all(isinstance(answer, str | int | float) for answer in answers):
         raise BadInput("the answer is neither a text nor a list of texts")
-    return tuple(text for one in answers if (text := str(one).strip()))
+    return tuple(text for answer in answers if (text := str(answer).strip()))
 
 
 def _judgements(path: Path) -> dict[str, dict[str, int]]:
-    found: dict[str, dict[str, int]] = {}
+    judgements: dict[str, dict[str, int]] = {}
     for number, line in _lines(path):
         fields = [field.strip() for field in line.split("\t")]
         if number == 1 and not fields[-1].lstrip("-").isdecimal():
             continue  # the header; a first line that ends in a number is a judgement
         try:
             question, article, score = fields
-            found.setdefault(question, {})[article] = int(score)
+            judgements.setdefault(question, {})[article] = int(score)
         except ValueError:
             raise BadInput(
                 f"{path}, line {number}: not a question's id, an article's id and a whole number with tabs between",
                 "the first line is query-id, corpus-id, score; the others are such as 20240618_3, rt00047ca06590, 1",
             ) from None
-    return found
+    return judgements

@@ -44,7 +44,7 @@ def within(depth: int) -> list[str]:
     return [name for name in RANKING if int(name.partition("@")[2]) <= depth]
 
 
-def ranked(judged: Mapping[str, Mapping[str, int]], found: Mapping[str, Sequence[str]], depth: int) -> Values:
+def ranked(judged: Mapping[str, Mapping[str, int]], rankings: Mapping[str, Sequence[str]], depth: int) -> Values:
     """Return the value of every question's ranking; a question that found nothing has 0.
 
     `judged` gives the scores of each question's right articles, `found` the articles, best first.
@@ -55,11 +55,11 @@ def ranked(judged: Mapping[str, Mapping[str, int]], found: Mapping[str, Sequence
     import ir_measures
 
     # By place and not by score: trec_eval would put equal scores in the order of their ids.
-    run = {ident: {key: float(-place) for place, key in enumerate(keys)} for ident, keys in found.items()}
-    wanted = {ir_measures.parse_measure(RANKING[name]): name for name in within(depth)}
-    values: Values = {ident: dict.fromkeys(wanted.values(), 0.0) for ident in judged}
-    for one in ir_measures.iter_calc(list(wanted), {ident: dict(scores) for ident, scores in judged.items()}, run):
-        values[one.query_id][wanted[one.measure]] = float(one.value)
+    run = {ident: {key: float(-place) for place, key in enumerate(keys)} for ident, keys in rankings.items()}
+    measures = {ir_measures.parse_measure(RANKING[name]): name for name in within(depth)}
+    values: Values = {ident: dict.fromkeys(measures.values(), 0.0) for ident in judged}
+    for result in ir_measures.iter_calc(list(measures), {ident: dict(scores) for ident, scores in judged.items()}, run):
+        values[result.query_id][measures[result.measure]] = float(result.value)
     return values
 
 

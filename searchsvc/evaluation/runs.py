@@ -64,16 +64,16 @@ def load(file: Path) -> Run:
             freshness=bool(record["freshness"]),
             outcomes=tuple(
                 Outcome(
-                    id=str(one["id"]),
-                    text=str(one["text"]),
-                    articles=tuple(map(str, one["articles"])),
-                    sentence=one["sentence"],
-                    values={name: float(value) for name, value in one["values"].items()},
+                    id=str(outcome["id"]),
+                    text=str(outcome["text"]),
+                    articles=tuple(map(str, outcome["articles"])),
+                    sentence=outcome["sentence"],
+                    values={name: float(value) for name, value in outcome["values"].items()},
                 )
-                for one in record["outcomes"]
+                for outcome in record["outcomes"]
             ),
         )
-        if not all(MAIN in one.values for one in run.outcomes):
+        if not all(MAIN in outcome.values for outcome in run.outcomes):
             raise ValueError(f"a question without {MAIN}")
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise BadInput(f"{file} is a damaged run: {type(error).__name__}, {error}", remedy) from error

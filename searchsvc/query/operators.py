@@ -56,64 +56,64 @@ class Parsed:
 
 def parse(text: str) -> Parsed:
     """Return what a text asks for; one without operators comes back as it is. Raises nothing."""
-    asked: dict[str, dict[Any, None]] = {kind: {} for kind in ("phrase", "minus", *READ)}
-    kept: list[str] = []
+    values: dict[str, dict[Any, None]] = {kind: {} for kind in ("phrase", "minus", *READ)}
+    pieces: list[str] = []
     position = 0
-    for found in OPERATOR.finditer(text):
-        kind, value = _read(found)
+    for match in OPERATOR.finditer(text):
+        kind, value = _read(match)
         if value is not None:
-            asked[kind][value] = None
-            kept += [text[position : found.start()], str(value) if kind == "phrase" else " "]
-            position = found.end()
-    if not kept:
+            values[kind][value] = None
+            pieces += [text[position : match.start()], str(value) if kind == "phrase" else " "]
+            position = match.end()
+    if not pieces:
         return Parsed(text)
-    rest = " ".join("".join([*kept, text[position:]]).split())
+    rest = " ".join("".join([*pieces, text[position:]]).split())
     return Parsed(
-        text=rest if _says(rest) else "",
-        phrases=tuple(asked["phrase"]),
-        excluded=tuple(asked["minus"]),
-        after=max(asked["after"], default=None),
-        before=min(asked["before"], default=None),
-        sources=tuple(asked["source"]),
-        languages=tuple(asked["lang"]),
+        text=rest if _has_letters(rest) else "",
+        phrases=tuple(values["phrase"]),
+        excluded=tuple(values["minus"]),
+        after=max(values["after"], default=None),
+        before=min(values["before"], default=None),
+        sources=tuple(values["source"]),
+        languages=tuple(values["lang"]),
     )
 
 
-def _read(found: re.Match[str]) -> tuple[str, object]:
+def _read(match: re.Match[str]) -> tuple[str, object]:
     """Return what kind of operator this is, and its value; None where it is not quite one."""
-    if found["name"]:
-        kind = found["name"].lower().removesuffix("uage")
-        said = _within(found, "named") or found["value"].rstrip(ENDING)
-        return kind, None if MARKS.search(said) else READ[kind](said)
-    if found["word"]:
-        word = found["word"].rstrip(ENDING)
+    if match["name"]:
+        kind = match["name"].lower().removesuffix("uage")
+        text = _quoted(match, "named") or match["value"].rstrip(ENDING)
+        return kind, None if MARKS.search(text) else READ[kind](text)
+    if match["word"]:
+        word = match["word"].rstrip(ENDING)
         return "minus", word if WORD.fullmatch(word) else None
-    phrase = _within(found, "phrase")
-    if not found["minus"] and found.group()[0] not in STRAIGHT:
+    phrase = _quoted(match, "phrase")
+    if not match["minus"] and match.group()[0] not in STRAIGHT:
         return "phrase", None
-    return "minus" if found["minus"] else "phrase", phrase if _says(phrase) else None
+    return "minus" if match["minus"] else "phrase", phrase if _has_letters(phrase) else None
 
 
-def _within(found: re.Match[str], group: str) -> str:
+def _quoted(match: re.Match[str], group: str) -> str:
     """Return what stands between quotation marks, of whichever kind; empty where there are none."""
-    return (found[group] or found[f"{group}_in"] or found[f"{group}_out"] or "").strip()
+    return (match[group] or match[f"{group}_in"] or match[f"{group}_out"] or "").strip()
 
 
-def _says(text: str) -> bool:
+def _has_letters(text: str) -> bool:
     """Say whether there is a letter or a figure in a text."""
     return any(map(str.isalnum, text))
 
 
-def _moment(said: str, *, end: bool) -> datetime | None:
+def _bound(text: str, *, end: bool) -> datetime | None:
     try:
-        return parse_bound(said, end=end)
+        return parse_bound(text, end=end)
     except BadInput:
         return None
 
 
 READ: dict[str, Callable[[str], object]] = {
-    "source": lambda said: said if _says(said) else None,
-    "after": partial(_moment, end=False),
-    "before": partial(_moment, end=True),
+    "source": lambda text: text if _has_letters(text) else None,
+    "after": partial(_bound, end=False),
+    "before": partial(_bound, end=True),
     "lang": language_code,
 }

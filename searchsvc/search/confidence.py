@@ -22,5 +22,5 @@ def confidence(cosine: float, words: float, *, is_lookup: bool = False) -> float
     Where a name or a few words are looked up, and the first hit holds them all, it was found whatever the cosine.
     Logistic regression: Cox, The Regression Analysis of Binary Sequences, 1958.
     """
-    found = 1 / (1 + math.exp(-(COSINE_WEIGHT * cosine + WORDS_WEIGHT * words + BIAS)))
-    return max(found, LOOKED_UP) if is_lookup and words == 1 else found
+    probability = 1 / (1 + math.exp(-(COSINE_WEIGHT * cosine + WORDS_WEIGHT * words + BIAS)))
+    return max(probability, LOOKED_UP) if is_lookup and words == 1 else probability

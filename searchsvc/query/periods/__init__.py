@@ -57,17 +57,17 @@ def period_of(text: str, now: datetime) -> Period | None:
     asking = " " * asks + grammar.QUOTED.sub(lambda quoted: " " * len(quoted[0]), text[asks:])
     if grammar.THIS_WEEK.search(asking):
         return None  # freshness leans that way, where a filter would shut out what was told before
-    named = [one for one in _named(asking, now) if not _is_background(asking, one, now)]
-    closest = min(named, key=lambda one: one.before - (one.after or _LONG_AGO), default=None)
+    periods = [period for period in _named(asking, now) if not _is_background(asking, period, now)]
+    closest = min(periods, key=lambda period: period.before - (period.after or _LONG_AGO), default=None)
     # Of one within the other, the closer is meant: "on Tuesday this week".
-    return closest if closest and all(_holds(one, closest) for one in named) else None
+    return closest if closest and all(_holds(period, closest) for period in periods) else None
 
 
 def is_urgent(text: str) -> bool:
     """Return whether a question asks for the newest there is: "latest", "now", "today", "breaking news"."""
     # With a capital within a sentence it is a name: "USA Today", "Apocalypse Now".
-    said = grammar.URGENT.finditer(text)
-    return any(found[0][0].islower() or not text[: found.start()].strip() for found in said)
+    matches = grammar.URGENT.finditer(text)
+    return any(match[0][0].islower() or not text[: match.start()].strip() for match in matches)
 
 
 def _named(asking: str, now: datetime) -> Iterator[Period]:
@@ -140,28 +140,28 @@ def _is_time(asking: str, point: re.Match[str], lead: str, led: re.Match[str] | 
     end = point.end()
     if lead in grammar.REFUSED or grammar.LAST_OF.match(asking, end):
         return False
-    named = grammar.NAMED.match(asking, end) is not None
-    singled = grammar.SINGLED.match(asking, end) is not None
+    is_named = grammar.NAMED.match(asking, end) is not None
+    is_singled = grammar.SINGLED.match(asking, end) is not None
     part = bool(led and led["part"])
     match point.lastgroup:
         case "years" | "decade":
             adjective = point.lastgroup == "years" and bool(led and led["the"])
             dated = grammar.DATED.search(asking, max(0, point.start() - REACH), point.start()) is not None
-            well = (lead in grammar.IN_YEAR or part or dated) and not (adjective or named)
+            is_time = (lead in grammar.IN_YEAR or part or dated) and not (adjective or is_named)
         case "date" if _year_of(point) is None:
-            well = lead in grammar.ON_DAY and not singled
+            is_time = lead in grammar.ON_DAY and not is_singled
         case "month" if _year_of(point) is None:  # of which year "in March" is, past or ahead, nobody can tell
-            well = lead == "since" and not (named or singled or _is_verb(point["m3"]))
+            is_time = lead == "since" and not (is_named or is_singled or _is_verb(point["m3"]))
         case "weekday":  # "this Friday" may be past or ahead
-            well = (bool(point["w3"]) or lead in grammar.ON_DAY) and not (point["this"] or singled)
+            is_time = (bool(point["w3"]) or lead in grammar.ON_DAY) and not (point["this"] or is_singled)
         case "eve" | "lately" | "ago" | "stretch" | "part":
             compared = lead == "from" and point.lastgroup != "lately"  # "up from last year"
-            well = not compared and _is_relative(asking, point)
+            is_time = not compared and _is_relative(asking, point)
         case "date":
-            well = True
+            is_time = True
         case _:
-            well = not named
-    return well
+            is_time = not is_named
+    return is_time
 
 
 def _is_relative(asking: str, point: re.Match[str]) -> bool:
@@ -178,8 +178,8 @@ def _is_verb(word: str) -> bool:
 
 
 def _year_of(point: re.Match[str]) -> int | None:
-    said = point["y1"] or point["y2"] or point["y3"] or point["y4"]
-    return int(said) if said else None
+    year = point["y1"] or point["y2"] or point["y3"] or point["y4"]
+    return int(year) if year else None
 
 
 def _is_background(asking: str, period: Period, now: datetime) -> bool:
