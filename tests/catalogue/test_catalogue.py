@@ -328,7 +328,7 @@ def test_a_catalogue_of_version_8_is_written_to_as_ever(version_8: Path) -> None
 def test_an_index_of_version_8_is_searched_and_verified(open_library: Callable[[], Library]) -> None:
     library = open_library()
     assert library.search("museum").hits[0].article.key == "museum.md"
-    assert "newsletter" not in library.search("museum").hits[0].text
+    assert "newsletter" not in library.search("museum")[0].passage.text
     assert len(library.search("northern bridge closed").hits[0].also_in) == 1
     assert library.verify().problems == ()
     text = "It will snow in the valley on Thursday, says the forecaster."
