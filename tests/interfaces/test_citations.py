@@ -268,11 +268,11 @@ def test_a_timeline_over_http(client: TestClient) -> None:
 
 
 def test_a_brief_over_http(client: TestClient, library: Library) -> None:
-    asked = {"q": QUESTION, "as_of": "2024-07-01T00:00:00Z"}
-    answer = client.get("/brief", params=asked)
+    parameters = {"q": QUESTION, "as_of": "2024-07-01T00:00:00Z"}
+    answer = client.get("/brief", params=parameters)
     assert answer.headers["content-type"] == "text/markdown; charset=utf-8"
     assert answer.text == brief_markdown(library.brief(QUESTION, as_of=AS_OF))
-    whole = client.get("/brief", params={**asked, "format": "json"}).json()
+    whole = client.get("/brief", params={**parameters, "format": "json"}).json()
     cited = [citation for day in whole["days"] for citation in day["citations"]]
     assert [one["number"] for one in cited] == [1, 2, 3, 4]
     for one in cited:
@@ -289,8 +289,8 @@ def test_a_quote_is_checked_over_http(client: TestClient) -> None:
     assert answer["wording"] == {"text": "The Danube in Passau rose to nine metres on Monday", "start": 0, "end": 50}
     missing = client.get("/verify_quote", params={"quote": "never said", "id": article_id("tuna")}).json()
     assert missing == {"verdict": "not_found", "similarity": 0.0, "wording": None, "article": None}
-    for asked in ({"quote": ""}, {"quote": "?"}, {"quote": "x" * 1_001}, {}):
-        assert client.get("/verify_quote", params=asked).status_code == 422
+    for parameters in ({"quote": ""}, {"quote": "?"}, {"quote": "x" * 1_001}, {}):
+        assert client.get("/verify_quote", params=parameters).status_code == 422
     assert client.get("/verify_quote", params={"quote": "a", "id": "nobody"}).status_code == 404
 
 

@@ -60,11 +60,11 @@ ENDLESS = {"id": "endless", "title": "Endless " * 100, "text": f"The word quagga
 
 def run(*arguments, cwd, **environment):
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("SEARCHSVC_", "FORCE_", "TTY_"))}
-    told = {**kept, "PYTHONPATH": str(ROOT), "COLUMNS": "80", "NO_COLOR": "1", "PYTHONIOENCODING": "utf-8"}
+    variables = {**kept, "PYTHONPATH": str(ROOT), "COLUMNS": "80", "NO_COLOR": "1", "PYTHONIOENCODING": "utf-8"}
     return subprocess.run(
         [sys.executable, "-m", "searchsvc", *arguments],
         cwd=cwd,
-        env=told | environment,
+        env=variables | environment,
         capture_output=True,
         encoding="utf-8",
         check=False,
@@ -191,8 +191,8 @@ def test_plain_output_is_wrapped_and_has_neither_escape_codes_nor_trailing_space
 
 def test_explain_says_why_in_words(printed):
     # A processor that computes in bfloat16 gives another last figure than one that does not.
-    said = " ".join(printed.stdout.split())
-    assert re.search(r"Why: its meaning is the question's 1st nearest \(cosine 0\.7[78]\) and adds 0\.3[67];", said)
+    output = " ".join(printed.stdout.split())
+    assert re.search(r"Why: its meaning is the question's 1st nearest \(cosine 0\.7[78]\) and adds 0\.3[67];", output)
 
 
 def test_the_last_line_counts_articles_and_says_the_day(printed):
@@ -340,9 +340,9 @@ def test_no_color_is_honoured_on_a_terminal(seeded):
 def test_a_terminal_gets_a_bar_that_is_gone_when_indexing_ends(tmp_path):
     shutil.copytree(ROOT / "seeds", tmp_path / "seeds")
     near, far = pty.openpty()
-    told = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "80", "TERM": "xterm"}
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "80", "TERM": "xterm"}
     command = [sys.executable, "-m", "searchsvc", "index"]
-    with subprocess.Popen(command, cwd=tmp_path, env=told, stdout=subprocess.PIPE, stderr=far, text=True) as indexing:
+    with subprocess.Popen(command, cwd=tmp_path, env=env, stdout=subprocess.PIPE, stderr=far, text=True) as indexing:
         os.close(far)
         shown = b""
         while block := _read(near):  # all the while: a terminal that nobody reads is full after a few seconds
@@ -428,13 +428,13 @@ def test_an_index_that_cannot_be_made_is_said_in_one_line(built):
 
 
 def test_status_tells_what_is_indexed(built):
-    told = run("status", cwd=built).stdout
-    rows = dict(row.split(maxsplit=1) for row in told.splitlines())
+    output = run("status", cwd=built).stdout
+    rows = dict(row.split(maxsplit=1) for row in output.splitlines())
     assert rows["articles"] == "6"
     assert rows["published"] == "18 June 2024 to 21 June 2024, 4 undated"
     assert rows["sources"].startswith("Harbour Times 2 · ")
     assert rows["model"] == "all-MiniLM-L6-v2, passages of up to 160 tokens"
-    assert not HARMFUL.search(told)
+    assert not HARMFUL.search(output)
     value = json.loads(run("status", "--json", cwd=built).stdout)
     assert value.keys() >= {
         "articles", "passages", "generation", "pending", "updated", "model", "bytes_on_disk", "engine",
@@ -444,8 +444,8 @@ def test_status_tells_what_is_indexed(built):
 def test_articles_are_taken_out_by_key_and_a_damaged_index_is_found_and_made_anew(built, tmp_path):
     shutil.copytree(built / "index", tmp_path / "index")
     assert run("rm", "ferry-1", "Evening Post", cwd=tmp_path).stdout == "2 articles taken out.\n"
-    told = "All is well: catalogue, FAISS and tantivy hold the same passages.\n"
-    assert run("verify", cwd=tmp_path).stdout == told + "recall@10 of the dense index, 4 vectors: 1.0000\n"
+    healthy = "All is well: catalogue, FAISS and tantivy hold the same passages.\n"
+    assert run("verify", cwd=tmp_path).stdout == healthy + "recall@10 of the dense index, 4 vectors: 1.0000\n"
     well = json.loads(run("verify", "--json", cwd=tmp_path).stdout)
     assert well == {"well": True, "problems": [], "recall_at_10": 1.0, "sample": 4}
     for file in (tmp_path / "index" / "local").rglob("*"):
@@ -456,8 +456,8 @@ def test_articles_are_taken_out_by_key_and_a_damaged_index_is_found_and_made_ane
     found = json.loads(done.stdout)
     assert (found["well"], found["recall_at_10"], found["sample"]) == (False, None, 0)
     assert found["problems"] == ["lexical.json cannot be read: Expecting value: line 1 column 1 (char 0)"]
-    said = "searchsvc: 1 wrong with the index; searchsvc rebuild makes its search files anew\n"
-    assert done.stderr == said
+    message = "searchsvc: 1 wrong with the index; searchsvc rebuild makes its search files anew\n"
+    assert done.stderr == message
     done = run("rebuild", cwd=tmp_path)
     assert done.returncode == 0
     assert re.fullmatch(r"The search files were made anew: \d+ passages\.\n", done.stdout)
@@ -473,8 +473,8 @@ def test_a_backup_is_written_while_it_is_searched_and_puts_everything_back(built
     assert re.fullmatch(
         rf"saved holds the whole index \({size}\); searchsvc restore saved puts it back\.\n", done.stdout
     )
-    told = json.loads(run("backup", "saved", "--json", cwd=tmp_path).stdout)
-    assert told == {"file": "saved", "bytes": (tmp_path / "saved").stat().st_size}
+    report = json.loads(run("backup", "saved", "--json", cwd=tmp_path).stdout)
+    assert report == {"file": "saved", "bytes": (tmp_path / "saved").stat().st_size}
     run("rm", "ferry-1", "Evening Post", cwd=tmp_path)
     done = run("restore", "saved", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
@@ -503,8 +503,8 @@ def test_what_is_gone_from_a_folder_is_kept_until_it_is_pruned(tmp_path):
         (news / f"{name}.txt").unlink()
     done = run("index", "news", cwd=tmp_path)
     assert (done.returncode, done.stdout[:31]) == (4, "Nothing has changed in 1 file (")
-    said = f"{news}: 2 of 3 files are gone; what they held is kept. If that is right: searchsvc index --prune {news}"
-    assert "".join(done.stderr.split()) == "".join(said.split())
+    message = f"{news}: 2 of 3 files are gone; what they held is kept. If that is right: searchsvc index --prune {news}"
+    assert "".join(done.stderr.split()) == "".join(message.split())
     done = run("index", "news", "--json", cwd=tmp_path)
     report = json.loads(done.stdout)
     assert (done.returncode, report["kept"]) == (4, [{"folder": str(news), "gone": 2, "known": 3}])
@@ -526,8 +526,8 @@ def test_another_passage_size_embeds_anew_and_is_kept_from_then_on(built, tmp_pa
     done = run("rebuild", "--passage-tokens", "64", cwd=tmp_path)
     assert done.returncode == 0
     assert re.fullmatch(r"The search files were made anew: [\d,]+ passages\.\n", done.stdout)
-    said = "Embedding everything anew with all-MiniLM-L6-v2, passages of 64 tokens; the old index serves."
-    assert " ".join(done.stderr.split()) == said
+    message = "Embedding everything anew with all-MiniLM-L6-v2, passages of 64 tokens; the old index serves."
+    assert " ".join(done.stderr.split()) == message
     assert json.loads(run("status", "--json", cwd=tmp_path).stdout)["passage_tokens"] == 64
     assert run("verify", cwd=tmp_path).returncode == 0
     (hit, *_) = json.loads(run("search", "ferry to Hull", "--json", cwd=tmp_path).stdout)["hits"]
@@ -543,10 +543,10 @@ def test_what_was_committed_is_kept_when_stopped(tmp_path):
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
         "from searchsvc.__main__ import main; main()"
     )
-    told = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environ = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", program, "index", "news.jsonl", "--json"]
     with (tmp_path / "out").open("wb") as out, (tmp_path / "err").open("wb") as err:
-        process = subprocess.Popen(command, cwd=tmp_path, env=told, stdout=out, stderr=err)
+        process = subprocess.Popen(command, cwd=tmp_path, env=environ, stdout=out, stderr=err)
         while process.poll() is None and not _articles(tmp_path):
             time.sleep(0.1)
         process.send_signal(signal.SIGINT)
@@ -569,22 +569,22 @@ def _articles(folder):
 
 def test_a_reader_that_leaves_early_is_no_failure(built):
     program = f"{sys.executable} -m searchsvc search {QUESTION} --json 2>&1 >&3 3>&- | cat >&2"
-    told = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environ = {**os.environ, "PYTHONPATH": str(ROOT)}
     out, into = os.pipe()
     os.close(out)
     done = subprocess.run(
         ["bash", "-c", f"exec 3>&{into}; {program}; exit ${{PIPESTATUS[0]}}"],
-        cwd=built, env=told, stderr=subprocess.PIPE, pass_fds=[into], check=False, timeout=300,
+        cwd=built, env=environ, stderr=subprocess.PIPE, pass_fds=[into], check=False, timeout=300,
     )  # fmt: skip
     os.close(into)
     assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_a_search_imports_no_torch(built):
-    told = run("search", "ferry", cwd=built, PYTHONPROFILEIMPORTTIME="1")
-    assert told.returncode == 0
-    assert "searchsvc.search.pipeline" in imported(told)
-    assert not {"torch", "transformers", "sentence_transformers", "dateparser", "fastapi"} & imported(told)
+    done = run("search", "ferry", cwd=built, PYTHONPROFILEIMPORTTIME="1")
+    assert done.returncode == 0
+    assert "searchsvc.search.pipeline" in imported(done)
+    assert not {"torch", "transformers", "sentence_transformers", "dateparser", "fastapi"} & imported(done)
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["search", "--help"], ["--version"]])
@@ -603,7 +603,7 @@ def test_the_version_is_that_of_the_project(tmp_path):
 
 
 def test_every_setting_is_an_option(tmp_path):
-    told = "".join(run(command, "--help", cwd=tmp_path).stdout for command in ("index", "serve"))
+    output = "".join(run(command, "--help", cwd=tmp_path).stdout for command in ("index", "serve"))
     options = {one.name: f"--{one.name.replace('_', '-')} " for one in fields(Settings)}
     options["hostnames"] = "--hostname "  # repeatable, each time one
-    assert not [name for name, option in options.items() if option not in told]
+    assert not [name for name, option in options.items() if option not in output]

@@ -92,9 +92,9 @@ def test_each_condition_reaches_the_server(client: Client, conditions: dict[str,
 
 
 def test_switches_reach_the_server(client: Client) -> None:
-    asked = "grain talks in March 2024"
-    assert client.search(asked).period.words == "in March 2024"
-    assert client.search(asked, period=False).period is None
+    question = "grain talks in March 2024"
+    assert client.search(question).period.words == "in March 2024"
+    assert client.search(question, period=False).period is None
     why = client.search("grain talks", explain=True, freshness=False)[0].why
     assert (why.recency, why.freshness_adds) == (0.0, 0.0)
 

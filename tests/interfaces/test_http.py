@@ -79,14 +79,14 @@ def ids(answer: httpx.Response) -> list[str]:
 def error(answer: httpx.Response, status: int, code: str) -> dict[str, str | None]:
     assert answer.status_code == status, answer.text
     assert answer.headers["x-content-type-options"] == "nosniff"
-    said = answer.json()
-    assert list(said) == ["error"]
-    assert list(said["error"]) == ["code", "message", "hint"]
-    assert said["error"]["code"] == code
-    assert said["error"]["message"]
+    body = answer.json()
+    assert list(body) == ["error"]
+    assert list(body["error"]) == ["code", "message", "hint"]
+    assert body["error"]["code"] == code
+    assert body["error"]["message"]
     for telltale in ("Traceback", "pydantic", "Input should", ".py"):
         assert telltale not in answer.text
-    return said["error"]
+    return body["error"]
 
 
 # ---------------------------------------------------------------------- searching
@@ -98,17 +98,17 @@ def test_a_question_is_answered_with_the_sentence_that_says_it(client: httpx.Cli
     assert answer.headers["cache-control"] == "no-store"
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert "access-control-allow-origin" not in answer.headers
-    said = answer.json()
-    assert list(said) == [
+    body = answer.json()
+    assert list(body) == [
         *("query", "as_of", "took_ms", "index", "period", "confidence", "convincing", "tokens", "hits"),
     ]
-    assert 0.2 < said["confidence"] < 1
-    assert said["convincing"] is True
-    assert said["query"] == QUESTION
-    assert said["period"] == {"after": None, "before": None, "words": None}
-    assert said["index"]["articles"] == 1
-    assert said["index"]["pending"] == 0
-    hit = said["hits"][0]
+    assert 0.2 < body["confidence"] < 1
+    assert body["convincing"] is True
+    assert body["query"] == QUESTION
+    assert body["period"] == {"after": None, "before": None, "words": None}
+    assert body["index"]["articles"] == 1
+    assert body["index"]["pending"] == 0
+    hit = body["hits"][0]
     assert list(hit) == [
         "rank",
         "score",
@@ -130,14 +130,14 @@ def test_copies_are_one_hit_that_names_the_others_unless_that_is_not_wanted(clie
     again = SUSHI | {"key": "sushi-2", "url": "https://post.example/tuna", "source": "Evening Post"}
     (other,) = client.post("/articles", json=again | {"published": "2024-03-06"}).json()["ids"]
     try:
-        asked = {"q": "tuna grown in laboratories", "limit": 1, "source": ["tokyo daily", "evening post"]}
-        (hit,) = client.get("/search", params=asked).json()["hits"]
+        parameters = {"q": "tuna grown in laboratories", "limit": 1, "source": ["tokyo daily", "evening post"]}
+        (hit,) = client.get("/search", params=parameters).json()["hits"]
         listed = {one["id"]: one for one in hit["also_in"]}
         assert {hit["article"]["id"], *listed} == {sushi, other}
         assert all(
             one.keys() == {"id", "key", "title", "source", "url", "published", "origin"} for one in listed.values()
         )
-        every = client.get("/search", params=asked | {"limit": 10, "fold": "false"})
+        every = client.get("/search", params=parameters | {"limit": 10, "fold": "false"})
         assert sorted(ids(every)) == sorted([sushi, other])
         assert [one["also_in"] for one in every.json()["hits"]] == [[], []]
     finally:
@@ -145,9 +145,9 @@ def test_copies_are_one_hit_that_names_the_others_unless_that_is_not_wanted(clie
 
 
 def test_all_offsets_point_into_the_articles_text(client: httpx.Client) -> None:
-    said = client.get("/search", params={"q": QUESTION, "per_article": 10}).json()
-    hits = said["hits"]
-    assert len(hits) == said["index"]["passages"] > 1
+    body = client.get("/search", params={"q": QUESTION, "per_article": 10}).json()
+    hits = body["hits"]
+    assert len(hits) == body["index"]["passages"] > 1
     for hit in hits:
         article = client.get(f"/articles/{hit['article']['id']}").json()
         assert {name: article[name] for name in hit["article"]} == hit["article"]
@@ -170,8 +170,8 @@ def test_post_answers_as_get_does(client: httpx.Client) -> None:
 
 def test_max_tokens_bounds_what_is_shown(client: httpx.Client) -> None:
     def shown(**bound: int) -> tuple[list[str], int | None]:
-        said = client.get("/search", params={"q": QUESTION, "per_article": 10, **bound}).json()
-        return [hit["passage"]["id"].partition(":")[2] for hit in said["hits"]], said["tokens"]
+        body = client.get("/search", params={"q": QUESTION, "per_article": 10, **bound}).json()
+        return [hit["passage"]["id"].partition(":")[2] for hit in body["hits"]], body["tokens"]
 
     # In tokens: the title has 14, the passages 103, 103, 120 and 101.
     assert shown() == (["1155-1675", "1677-2219", "518-1153", "0-472"], None)
@@ -262,10 +262,10 @@ def test_half_a_character_in_a_condition_is_mended_or_refused(
 
 
 def test_many_threads_get_the_right_answers(client: httpx.Client) -> None:
-    asked = {QUESTION: ANSWER, "how many artillery shells were shipped": "A recent Bloomberg report"}
+    expected = {QUESTION: ANSWER, "how many artillery shells were shipped": "A recent Bloomberg report"}
 
     def ask(number: int) -> bool:
-        question, sentence = list(asked.items())[number % 2]
+        question, sentence = list(expected.items())[number % 2]
         answer = client.get("/search", params={"q": question})
         return answer.status_code == 200 and answer.json()["hits"][0]["answer"]["text"].startswith(sentence)
 
@@ -363,10 +363,10 @@ def test_an_article_is_added_found_changed_and_deleted(client: httpx.Client) -> 
     assert (again["added"], again["changed"], again["ids"]) == (0, 1, [ident])
     assert client.get(f"/articles/{ident}").json()["text"] == "Chefs have stopped serving cultured tuna at all."
 
-    asked = {"q": "chefs stopped serving cultured tuna"}
-    hit = client.get("/search", params={**asked, "as_of": "2024-06-01"}).json()["hits"][0]
+    parameters = {"q": "chefs stopped serving cultured tuna"}
+    hit = client.get("/search", params={**parameters, "as_of": "2024-06-01"}).json()["hits"][0]
     assert (hit["article"]["version"], hit["text_newer_than_as_of"]) == (2, True)
-    hit = client.get("/search", params=asked).json()["hits"][0]
+    hit = client.get("/search", params=parameters).json()["hits"][0]
     assert (hit["article"]["version"], hit["text_newer_than_as_of"]) == (2, False)
     versions = client.get(f"/articles/{ident}/versions").json()["versions"]
     assert [one["text"] for one in versions] == ["Chefs have stopped serving cultured tuna at all.", SUSHI["text"]]
@@ -640,16 +640,16 @@ def test_more_searches_than_can_be_served_are_sent_away(
             return super().search(*args, **named)  # type: ignore[arg-type]
 
     with serving(Gated(settings)) as gated, ThreadPoolExecutor(MAX_SEARCHES + 8) as pool:
-        asked = [pool.submit(gated.get, "/search", params={"q": QUESTION}) for _ in range(MAX_SEARCHES + 8)]
-        while sum(one.done() for one in asked) < 8:
+        requests = [pool.submit(gated.get, "/search", params={"q": QUESTION}) for _ in range(MAX_SEARCHES + 8)]
+        while sum(request.done() for request in requests) < 8:
             time.sleep(0.01)
         assert gated.get("/healthz").json() == {"alive": True}  # with every thread taken
-        refused = [one.result() for one in asked if one.done()]
+        refused = [request.result() for request in requests if request.done()]
         gate.set()
         for answer in refused:
             assert error(answer, 429, "too_many")["message"] == "64 searches are under way already"
             assert answer.headers["retry-after"] == "1"
-        answers = [one.result() for one in asked]
+        answers = [request.result() for request in requests]
         assert sorted(answer.status_code for answer in answers) == [200] * MAX_SEARCHES + [429] * 8
         assert gated.get("/search", params={"q": QUESTION}).status_code == 200
 
@@ -695,9 +695,9 @@ def test_serve_says_where_it_listens_and_exits_with_1_where_it_cannot(settings: 
     first = subprocess.Popen(command(0), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         assert first.stderr is not None
-        said = first.stderr.readline()
-        assert re.fullmatch(r"searchsvc listens on http://127\.0\.0\.1:\d+\n", said)
-        port = int(said.rpartition(":")[2])
+        line = first.stderr.readline()
+        assert re.fullmatch(r"searchsvc listens on http://127\.0\.0\.1:\d+\n", line)
+        port = int(line.rpartition(":")[2])
         answer = httpx.get(f"http://127.0.0.1:{port}/healthz", trust_env=False)
         assert answer.json() == {"alive": True}
         assert "server" not in answer.headers

@@ -118,9 +118,9 @@ async def ask(client: Client, tool: str, **given: object) -> dict:
     answer = await client.call_tool(tool, given)
     assert not answer.is_error, answer.content
     (block,) = answer.content
-    said = json.loads(block.text)
-    assert said == answer.structured_content
-    return said
+    content = json.loads(block.text)
+    assert content == answer.structured_content
+    return content
 
 
 async def refused(client: Client, tool: str, **given: object) -> str:
@@ -161,8 +161,8 @@ def test_every_tool_answers_by_value(transport: str, mode: str, request: pytest.
             listed = (await client.list_tools()).tools
             assert {tool.name: tool.title for tool in listed} == TITLES
             for tool in listed:
-                said = tool.annotations
-                assert (said.read_only_hint, said.destructive_hint, said.idempotent_hint, said.open_world_hint) == (
+                hints = tool.annotations
+                assert (hints.read_only_hint, hints.destructive_hint, hints.idempotent_hint, hints.open_world_hint) == (
                     True, False, True, False,
                 )  # fmt: skip
                 assert "quoted material" in tool.description
@@ -201,8 +201,8 @@ def test_every_tool_answers_by_value(transport: str, mode: str, request: pytest.
 
             alike = await ask(client, "similar", id=IDS["grain"], limit=1)
             assert [hit["article"]["id"] for hit in alike["hits"]] == [IDS["sailed"]]
-            told = await ask(client, "timeline", query="grain ships agreed on in Geneva", after="2024-06-17")
-            assert [(day["date"], day["answer"]["text"]) for day in told["days"]] == [
+            timeline = await ask(client, "timeline", query="grain ships agreed on in Geneva", after="2024-06-17")
+            assert [(day["date"], day["answer"]["text"]) for day in timeline["days"]] == [
                 ("2024-06-17", AGREED),
                 ("2024-06-20", SAILED),
             ]
@@ -235,9 +235,9 @@ def test_every_tool_answers_by_value(transport: str, mode: str, request: pytest.
 def test_errors_say_what_to_do(address: str):
     async def converse() -> None:
         async with Client(f"{address}/mcp") as client:
-            said = "there is no article nope; ids come with the hits of a search"
-            assert await refused(client, "fetch", id="nope") == said
-            assert await refused(client, "similar", id="nope") == said
+            message = "there is no article nope; ids come with the hits of a search"
+            assert await refused(client, "fetch", id="nope") == message
+            assert await refused(client, "similar", id="nope") == message
             limit = await refused(client, "search_news", query="grain", limit=101)
             assert limit == "limit is 101; it must be from 1 to 100"
             after = await refused(client, "search_news", query="grain", after="yesteryear")
@@ -261,8 +261,8 @@ def test_a_missing_index_is_told_to_the_model_and_a_new_one_is_found(tmp_path: P
     async def converse() -> None:
         async with Client(stdio(missing)) as client:
             assert {tool.name for tool in (await client.list_tools()).tools} == set(TITLES)
-            said = await refused(client, "search", query="grain")
-            assert said == (
+            message = await refused(client, "search", query="grain")
+            assert message == (
                 f"there is no index in {missing}; tell the user to run `searchsvc index PATH…` in a terminal, with the "
                 "folder or file of their articles, or to start this server with `--index DIR`, the folder of an index "
                 "that is there; then ask again"
@@ -276,16 +276,16 @@ def test_a_missing_index_is_told_to_the_model_and_a_new_one_is_found(tmp_path: P
 
 
 def test_the_first_search_tells_its_progress_to_a_client_that_wants_to_know(index: Path):
-    told: list[tuple[float, str | None]] = []
+    progressed: list[tuple[float, str | None]] = []
 
     async def hear(progress: float, _: float | None, message: str | None) -> None:
-        told.append((progress, message))
+        progressed.append((progress, message))
 
     async def converse() -> None:
         async with Client(stdio(index)) as client:
             await client.call_tool("search", {"query": QUESTION}, progress_callback=hear)
-            assert told[0] == (0, "Loading the model and the index.")
-            assert [progress for progress, _ in told] == sorted({progress for progress, _ in told})
+            assert progressed[0] == (0, "Loading the model and the index.")
+            assert [progress for progress, _ in progressed] == sorted({progress for progress, _ in progressed})
 
     asyncio.run(converse())
 
@@ -358,7 +358,7 @@ def test_chatgpt_gets_its_two_shapes_byte_for_byte_over_http(address: str):
 
 
 def test_stdio_says_nothing_but_the_protocol_and_chatgpts_shapes_byte_for_byte(index: Path):
-    asked = [
+    messages = [
         INITIALIZE,
         {"jsonrpc": "2.0", "method": "notifications/initialized"},
         called("search", query=f"{QUESTION} {ONLY}"),
@@ -370,15 +370,15 @@ def test_stdio_says_nothing_but_the_protocol_and_chatgpts_shapes_byte_for_byte(i
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
-    said = []
-    for message in asked:
+    lines = []
+    for message in messages:
         process.stdin.write(json.dumps(message).encode() + b"\n")
         process.stdin.flush()
         if "id" in message:
-            said.append(process.stdout.readline())
+            lines.append(process.stdout.readline())
     rest, complaints = process.communicate()
-    assert json.loads(said[0])["result"]["serverInfo"]["name"] == "searchsvc"
-    assert said[1:] == [wanted(FOUND) + b"\n", wanted(FETCHED) + b"\n"]
+    assert json.loads(lines[0])["result"]["serverInfo"]["name"] == "searchsvc"
+    assert lines[1:] == [wanted(FOUND) + b"\n", wanted(FETCHED) + b"\n"]
     assert (rest, complaints, process.returncode) == (b"", b"", 0)
 
 

@@ -63,12 +63,12 @@ def test_each_operation_says_what_it_answers_with(client: httpx.Client) -> None:
 
 def test_what_may_be_left_out_of_a_body_may_be_null(client: httpx.Client) -> None:
     schemas = client.get("/openapi.json").json()["components"]["schemas"]
-    asked = schemas["SearchRequest"]["properties"]
-    assert asked["q"]["type"] == "string"
-    assert asked["limit"]["anyOf"] == [{"type": "integer", "maximum": 100, "minimum": 1}, {"type": "null"}]
-    assert asked["format"]["anyOf"] == [{"type": "string", "enum": ["json", "anthropic"]}, {"type": "null"}]
-    assert [name for name, one in asked.items() if {"type": "null"} not in one.get("anyOf", [])] == ["q"]
-    nothing = dict.fromkeys(asked) | {"q": "grain talks"}
+    properties = schemas["SearchRequest"]["properties"]
+    assert properties["q"]["type"] == "string"
+    assert properties["limit"]["anyOf"] == [{"type": "integer", "maximum": 100, "minimum": 1}, {"type": "null"}]
+    assert properties["format"]["anyOf"] == [{"type": "string", "enum": ["json", "anthropic"]}, {"type": "null"}]
+    assert [name for name, schema in properties.items() if {"type": "null"} not in schema.get("anyOf", [])] == ["q"]
+    nothing = dict.fromkeys(properties) | {"q": "grain talks"}
     assert client.post("/search", json=nothing).json()["hits"][0]["article"]["title"] == "Grain talks resume"
 
 

@@ -99,8 +99,8 @@ def test_a_question_is_answered_with_the_sentence_marked(client: httpx.Client) -
 
 
 def test_a_question_can_be_narrowed(client: httpx.Client) -> None:
-    def titles(**asked: str) -> list[str]:
-        page = client.get("/", params={"q": "grain or volcano", **asked})
+    def titles(**parameters: str) -> list[str]:
+        page = client.get("/", params={"q": "grain or volcano", **parameters})
         assert page.status_code == 200
         return re.findall(r'<h2 dir="auto"><a [^>]*>(.*?)</a>', page.text)
 

@@ -11,16 +11,13 @@ from searchsvc import schemas
 
 Schema = dict[str, Any]
 
-# Tool, operation, and what a model may choose of it. The rest of a search's parameters change what only programs need.
-TOOLS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "search_news": (
-        "search",
-        ("q", "limit", "after", "before", "as_of", "source", "language", "per_article", "max_tokens"),
-    ),
-    "fetch_article": ("get_article", ("id", "around")),
-    "similar": ("similar_articles", ("id", "limit")),
-    "timeline": ("timeline", ("q", "limit", "after", "before", "as_of", "source", "language")),
-    "verify_quote": ("verify_quote", ("quote", "id")),
+# Operation of each tool, and its parameters that only programs need, which a model is not offered.
+TOOLS: dict[str, tuple[str, frozenset[str]]] = {
+    "search_news": ("search", frozenset({"period", "freshness", "fold", "explain", "format"})),
+    "fetch_article": ("get_article", frozenset()),
+    "similar": ("similar_articles", frozenset()),
+    "timeline": ("timeline", frozenset()),
+    "verify_quote": ("verify_quote", frozenset()),
 }
 KEYWORDS = ("type", "enum", "minimum", "maximum", "pattern", "format", "minItems", "maxItems")
 STRICTER: dict[str, Schema] = {  # patterns for models, where a person may write as they like
@@ -41,8 +38,8 @@ def functions(document: Mapping[str, Any]) -> list[schemas.FunctionTool]:
     """Return the tools whose operations an OpenAPI document holds."""
     operations = {operation["operationId"]: (route, operation) for route, operation in _operations(document)}
     return [
-        _function(name, *operations[operation], names)
-        for name, (operation, names) in TOOLS.items()
+        _function(name, *operations[operation], hidden)
+        for name, (operation, hidden) in TOOLS.items()
         if operation in operations
     ]
 
@@ -53,16 +50,16 @@ def _operations(document: Mapping[str, Any]) -> Iterator[tuple[str, Schema]]:
             yield f"{method.upper()} {path}", operation
 
 
-def _function(name: str, route: str, operation: Schema, names: tuple[str, ...]) -> schemas.FunctionTool:
-    known = {parameter["name"]: parameter for parameter in operation["parameters"]}
+def _function(name: str, route: str, operation: Schema, hidden: frozenset[str]) -> schemas.FunctionTool:
+    parameters = {each["name"]: _property(each) for each in operation["parameters"] if each["name"] not in hidden}
     return {
         "type": "function",
         "name": name,
         "description": f"{operation['description']} {QUOTED} Served by {route} (operation {operation['operationId']}).",
         "parameters": {
             "type": "object",
-            "properties": {parameter: _property(known[parameter]) for parameter in names},
-            "required": list(names),
+            "properties": parameters,
+            "required": list(parameters),
             "additionalProperties": False,
         },
         "strict": True,
