@@ -168,9 +168,9 @@ SENTENCE = "The minister of finance did not say on Monday why taxes on bread and
 def test_a_near_quote_is_found_wherever_it_stands_in_a_long_article(quote):
     before, after = filler(3_000), filler(2_000)
     found = check_quote(quote, [article("Nothing of it. " * 2_000), article(f"{before} {SENTENCE}. {after}", "long")])
-    assert (found.verdict, found.text) == ("near", SENTENCE)
+    assert (found.verdict, found.wording.text) == ("near", SENTENCE)
     assert found.article is not None
-    assert (found.article.id, found.start) == ("long", len(before) + 1)
+    assert (found.article.id, found.wording.start) == ("long", len(before) + 1)
 
 
 def test_of_long_repetitive_articles_few_and_short_windows_are_aligned():
@@ -193,7 +193,7 @@ def test_only_so_much_of_all_texts_is_looked_at(monkeypatch):
 @pytest.mark.parametrize(("quote", "where"), [("aab", 4), ("ab aab", None), ("aaaa", None)])
 def test_an_exact_quote_is_found_behind_many_beginnings_of_it(quote, where):
     found = check_quote(quote, [article("aaa aab aaab")])
-    assert (found.start if found.verdict == "exact" else None) == where
+    assert (found.wording.start if found.verdict == "exact" else None) == where
 
 
 def sentences_of(text: str) -> list[tuple[int, int]]:
