@@ -71,13 +71,13 @@ def _clear(part: Path) -> None:
 
 
 def is_catalogue(file: Path) -> bool:
-    """Say whether a file is a catalogue, by its header (bytes 68 to 71 of an SQLite file)."""
+    """Return whether a file is a catalogue, by its header (bytes 68 to 71 of an SQLite file)."""
     header = _header(file)
     return header.startswith(b"SQLite format 3\0") and header[68:] == APPLICATION.to_bytes(4, "big")
 
 
 def _is_one_file(file: Path) -> bool:
-    """Say whether a catalogue has no write-ahead log, as no backup has: one that has is in use (bytes 18 and 19)."""
+    """Return whether a catalogue has no write-ahead log, as no backup has: one that has is in use (bytes 18 and 19)."""
     return _header(file)[18:20] == b"\1\1"
 
 

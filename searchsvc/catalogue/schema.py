@@ -1,7 +1,6 @@
 """The schema of a catalogue: its tables, and how a catalogue of the last released version is brought to this one."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 from searchsvc.catalogue.connection import Connection, connect, way_back
@@ -30,13 +29,8 @@ SCHEMA = """
         row INTEGER PRIMARY KEY AUTOINCREMENT,
         id TEXT NOT NULL,
         key TEXT NOT NULL,
-        title TEXT NOT NULL,
-        url TEXT,
-        source TEXT,
-        author TEXT,
-        published INTEGER,
-        published_from TEXT,
-        language TEXT,
+        title TEXT NOT NULL, url TEXT, source TEXT, author TEXT,
+        published INTEGER, published_from TEXT, language TEXT,
         version INTEGER NOT NULL,
         since INTEGER NOT NULL, -- when this version was recorded
         until INTEGER,          -- when another row took its place; NULL in the one that is in force
@@ -70,10 +64,7 @@ SCHEMA = """
 
     CREATE TABLE spaces (
         row INTEGER PRIMARY KEY AUTOINCREMENT,
-        model TEXT NOT NULL,
-        fingerprint TEXT NOT NULL,
-        dimension INTEGER NOT NULL,
-        passage_tokens INTEGER NOT NULL,
+        model TEXT NOT NULL, fingerprint TEXT NOT NULL, dimension INTEGER NOT NULL, passage_tokens INTEGER NOT NULL,
         state TEXT NOT NULL CHECK (state IN ('making', 'serving', 'ended')),
         at INTEGER NOT NULL         -- when that state began
     ) STRICT;
@@ -85,14 +76,12 @@ SCHEMA = """
         checksum INTEGER
     ) STRICT, WITHOUT ROWID;
     CREATE TABLE unused_vectors (   -- vectors that lost a passage, and may be needed by none now
-        digest BLOB PRIMARY KEY,
-        since INTEGER NOT NULL
+        digest BLOB PRIMARY KEY, since INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
     CREATE TABLE passages (
         row INTEGER PRIMARY KEY AUTOINCREMENT,
         article INTEGER NOT NULL REFERENCES articles (row) ON DELETE CASCADE,
-        start INTEGER NOT NULL,
-        end INTEGER NOT NULL,
+        start INTEGER NOT NULL, end INTEGER NOT NULL,
         sentences BLOB NOT NULL,    -- int32 pairs: start, end
         vector BLOB NOT NULL REFERENCES vectors (digest),
         space INTEGER NOT NULL DEFAULT 1 REFERENCES spaces (row),
@@ -102,8 +91,7 @@ SCHEMA = """
     CREATE INDEX passages_by_vector ON passages (vector);
 
     CREATE TABLE blocks (           -- which articles in force hold a block; see `text.boilerplate.Block`
-        number INTEGER NOT NULL,
-        sketch INTEGER NOT NULL,
+        number INTEGER NOT NULL, sketch INTEGER NOT NULL,
         article INTEGER NOT NULL REFERENCES articles (row) ON DELETE CASCADE,
         on_topic INTEGER NOT NULL,
         PRIMARY KEY (number, sketch, article)
@@ -138,8 +126,7 @@ SCHEMA = """
     CREATE TABLE feeds (
         row INTEGER PRIMARY KEY,
         url TEXT NOT NULL UNIQUE,
-        etag TEXT,
-        modified TEXT,
+        etag TEXT, modified TEXT,
         failures INTEGER NOT NULL,
         next_at INTEGER,            -- not to be polled before
         given_by TEXT               -- whose `etag` and `modified` these are, where it is another server
@@ -151,19 +138,14 @@ SCHEMA = """
         PRIMARY KEY (feed, key)
     ) STRICT, WITHOUT ROWID;
     CREATE TABLE jobs (
-        id TEXT PRIMARY KEY,
-        began INTEGER NOT NULL,
-        ended INTEGER,
+        id TEXT PRIMARY KEY, began INTEGER NOT NULL, ended INTEGER,
         result TEXT NOT NULL,       -- JSON: the report, or what went wrong
         owner TEXT                  -- the name of the process that runs it; see `lock.ProcessMarker`
     ) STRICT, WITHOUT ROWID;
     CREATE TABLE failing_parts (    -- of running processes; see `health`
-        owner TEXT NOT NULL,
-        name TEXT NOT NULL,
+        owner TEXT NOT NULL, name TEXT NOT NULL,
         failures INTEGER NOT NULL,  -- in a row
-        message TEXT NOT NULL,
-        since INTEGER NOT NULL,
-        next_try INTEGER NOT NULL,
+        message TEXT NOT NULL, since INTEGER NOT NULL, next_try INTEGER NOT NULL,
         PRIMARY KEY (owner, name)
     ) STRICT, WITHOUT ROWID;
     CREATE TABLE damaged_articles ( -- that could not be repaired
@@ -172,66 +154,41 @@ SCHEMA = """
     ) STRICT;
     """
 
-# Version 8, of searchsvc 0.1.0, has the same tables under other names: a table, its name now, and its columns' names.
-RENAMED: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
-    ("facts", "metadata", ()),
-    ("files", "files", (("cut", "prepare_version"),)),
-    ("articles", "articles", (("given", "content_digest"),)),
-    ("claims", "file_articles", ()),
-    ("unused", "unused_vectors", ()),
-    ("blocks", "blocks", (("told", "on_topic"),)),
-    ("junk", "boilerplate", ()),
-    ("outdated", "to_resplit", ()),
-    ("uncounted", "to_count", ()),
-    ("unfolded", "to_compare", ()),
-    ("stories", "clusters", (("story", "cluster"),)),
-    ("feeds", "feeds", (("next", "next_at"),)),
-    ("entries", "feed_entries", ()),
-    ("jobs", "jobs", (("said", "result"),)),
-    ("parts", "failing_parts", (("next", "next_try"),)),
-    ("damaged", "damaged_articles", (("said", "message"),)),
-)
-# What has to be made anew to get another name: its kind, then its name and definition in version 8 and now.
-MADE_ANEW: tuple[tuple[str, str, str], ...] = (
-    (
-        "VIEW",
-        "newest AS SELECT * FROM articles WHERE until IS NULL",
-        "current_articles AS SELECT * FROM articles WHERE until IS NULL",
-    ),
+# Version 8, of searchsvc 0.1.0, has the same tables under other names: each with its name in version 9,
+TABLES = {
+    "facts": "metadata", "claims": "file_articles", "unused": "unused_vectors", "junk": "boilerplate",
+    "outdated": "to_resplit", "uncounted": "to_count", "unfolded": "to_compare", "stories": "clusters",
+    "entries": "feed_entries", "parts": "failing_parts", "damaged": "damaged_articles",
+}  # fmt: skip
+# columns, by the table's name in version 8,
+COLUMNS = (
+    ("files", "cut", "prepare_version"), ("articles", "given", "content_digest"), ("blocks", "told", "on_topic"),
+    ("stories", "story", "cluster"), ("feeds", "next", "next_at"), ("jobs", "said", "result"),
+    ("parts", "next", "next_try"), ("damaged", "said", "message"),
+)  # fmt: skip
+# and what has to be made anew to get another name.
+MADE_ANEW = (
+    ("VIEW", "newest AS SELECT * FROM articles WHERE until IS NULL",
+             "current_articles AS SELECT * FROM articles WHERE until IS NULL"),
     ("INDEX", "claims_by_id ON claims (id)", "file_articles_by_id ON file_articles (id)"),
-    (
-        "INDEX",
-        "junk_by_origin ON junk (origin) WHERE origin IS NOT NULL",
-        "boilerplate_by_origin ON boilerplate (origin) WHERE origin IS NOT NULL",
-    ),
+    ("INDEX", "junk_by_origin ON junk (origin) WHERE origin IS NOT NULL",
+              "boilerplate_by_origin ON boilerplate (origin) WHERE origin IS NOT NULL"),
     ("INDEX", "stories_by_story ON stories (story)", "clusters_by_cluster ON clusters (cluster)"),
-)
+)  # fmt: skip
 
 
-def _renaming() -> Iterator[str]:
-    for kind, old, _ in MADE_ANEW:
-        yield f"DROP {kind} {old.split()[0]}"
-    for table, name, columns in RENAMED:
-        if name != table:
-            yield f"ALTER TABLE {table} RENAME TO {name}"
-        yield from (f"ALTER TABLE {name} RENAME COLUMN {column} TO {new}" for column, new in columns)
-    for kind, _, new in MADE_ANEW:
-        yield f"CREATE {kind} {new}"
-
-
-def _renaming_back() -> Iterator[str]:
-    for kind, _, new in MADE_ANEW:
-        yield f"DROP {kind} {new.split()[0]}"
-    for table, name, columns in RENAMED:
-        yield from (f"ALTER TABLE {name} RENAME COLUMN {new} TO {column}" for column, new in columns)
-        if name != table:
-            yield f"ALTER TABLE {name} RENAME TO {table}"
-    for kind, old, _ in MADE_ANEW:
-        yield f"CREATE {kind} {old}"
+def _renaming(*, back: bool = False) -> list[str]:
+    """Return the statements that bring version 8 to version 9, or back; no row is read or written."""
+    order = -1 if back else 1
+    tables = ["ALTER TABLE {} RENAME TO {}".format(*names[::order]) for names in TABLES.items()]
+    columns = [f"ALTER TABLE {table} RENAME COLUMN {' TO '.join(names[::order])}" for table, *names in COLUMNS]
+    made_anew = [(kind, *definitions[::order]) for kind, *definitions in MADE_ANEW]
+    drops = [f"DROP {kind} {before.split()[0]}" for kind, before, _ in made_anew]
+    return [*drops, *(columns + tables)[::order], *(f"CREATE {kind} {after}" for kind, _, after in made_anew)]
 
 
 # By version, the statements that make the next version of it.
-MIGRATIONS: dict[int, tuple[str, ...]] = {8: tuple(_renaming())}
+MIGRATIONS = {8: _renaming()}
 VERSION = 9
 
 
@@ -293,7 +250,7 @@ def create_tables(db: Connection, version: int = VERSION) -> None:
     for statement in re.sub("--.*", "", SCHEMA).split(";"):
         db.execute(statement)
     if version < VERSION:
-        for statement in _renaming_back():
+        for statement in _renaming(back=True):
             db.execute(statement)
 
 

@@ -1,4 +1,4 @@
-"""Feeds by URL: what is new in one since it was last asked, page by page.
+"""Feeds by URL: what is new in one since it was last polled, page by page.
 
     feed ── fetched, unless unchanged ── entries ── those not known as they are ── News(key, digest, article)
                                                             │
@@ -22,9 +22,9 @@ from searchsvc.readers.feed import Feed, FeedEntry, from_entry
 from searchsvc.readers.process import ReaderProcesses
 from searchsvc.text.article import Problem, RawArticle, public_address, site_of
 
-MOST_ENTRIES = 500
+MAX_ENTRIES = 500
 INTERVAL = timedelta(minutes=15)
-LONGEST = timedelta(days=1)  # that a failing feed is left alone, unless it asks for more
+MAX_PAUSE = timedelta(days=1)  # for which a failing feed is left alone, unless it asks for more
 
 PAGES = frozenset({"text/html", "application/xhtml+xml"})
 
@@ -94,7 +94,7 @@ class Poll:
         except SearchsvcError:
             raise  # such as no room for a process that reads
         except Exception as fault:
-            _log.exception("what a feed says cannot be handled")
+            _log.exception("a feed cannot be handled")
             unread = Unreadable(f"cannot be read: an unexpected {type(fault).__name__}")
             self.state = self._after(unread)
             raise unread from fault
@@ -122,9 +122,11 @@ class Poll:
 
     def _after(self, fault: Unreadable) -> FeedState:
         failures = self.state.failures + 1
-        pause = min(self._interval * 2 ** min(failures - 1, 20), max(LONGEST, self._interval))
-        asked = fault.retry_after if isinstance(fault, Unfetched) else None
-        return replace(self.state, failures=failures, next_at=self._now + max(pause, timedelta(seconds=asked or 0.0)))
+        pause = min(self._interval * 2 ** min(failures - 1, 20), max(MAX_PAUSE, self._interval))
+        retry_after = fault.retry_after if isinstance(fault, Unfetched) else None
+        return replace(
+            self.state, failures=failures, next_at=self._now + max(pause, timedelta(seconds=retry_after or 0.0))
+        )
 
     def _safely(self, entry: FeedEntry, key: str, digest: bytes, where: str, indexed: bool) -> News:
         """Return the news in an entry; whatever it does to a library costs this one alone.
@@ -163,13 +165,13 @@ class Poll:
                 language=entry.language or page.language,
             )
         article: RawArticle | None = None
-        for found in from_entry(entry, where, self.url):
-            if isinstance(found, Problem):
-                problems.append(found)
-            elif len(found.text.encode()) > self._limit:
+        for result in from_entry(entry, where, self.url):
+            if isinstance(result, Problem):
+                problems.append(result)
+            elif len(result.text.encode()) > self._limit:
                 problems.append(Problem(where, too_large(self._limit).message))
             else:
-                article = found
+                article = result
         if article and page and article.published is None:
             article = replace(article, published=page.published, published_from=page.published_from)
         return News(key, digest, article, tuple(problems))
@@ -187,15 +189,15 @@ class Poll:
             raise
         if fetched is None or fetched.media_type not in {*PAGES, ""}:
             raise Unreadable(f"is {fetched.media_type if fetched else 'unchanged'}, not a web page")
-        found = self._readers.article_on(fetched.body, fetched.charset, url)
-        (page,) = (one for one in found if isinstance(one, RawArticle))
+        results = self._readers.article_on(fetched.body, fetched.charset, url)
+        (page,) = (result for result in results if isinstance(result, RawArticle))
         if len(page.text) < shortest:
             raise Unreadable("has less text")
         return page
 
     def _feed(self, fetched: Fetched) -> Feed:
         is_page = fetched.media_type in PAGES
-        return self._readers.feed(fetched.body, fetched.url, fetched.charset, MOST_ENTRIES, is_page=is_page)
+        return self._readers.feed(fetched.body, fetched.url, fetched.charset, MAX_ENTRIES, is_page=is_page)
 
 
 def _without_page(entry: FeedEntry, fault: Unreadable, passing: bool, indexed: bool) -> Problem:
@@ -209,5 +211,5 @@ def _without_page(entry: FeedEntry, fault: Unreadable, passing: bool, indexed: b
 
 
 def _digest(entry: FeedEntry) -> bytes:
-    said = (entry.title, entry.text, entry.url, entry.updated)
-    return hashlib.blake2b(repr(said).encode(), digest_size=16).digest()
+    values = (entry.title, entry.text, entry.url, entry.updated)
+    return hashlib.blake2b(repr(values).encode(), digest_size=16).digest()

@@ -41,12 +41,14 @@ class Identities:
     def taken(self, prepared: Prepared) -> dict[str, str]:
         """Return other ids, by id, for articles whose id another process has given to another article since."""
         others = {}
-        origins = self.catalogue.articles.origins(ident for ident, one in prepared.items() if one.article.origin)
-        for ident, one in prepared.items():
-            if ident in origins and origins[ident] != one.article.origin:
-                others[ident] = article_id(one.article.key, one.article.origin)
-            elif ident in self._named and self.catalogue.files.of_article(ident) not in {None, one.file}:
-                others[ident] = _id_within(one.file or "", one.article.key)
+        origins = self.catalogue.articles.origins(
+            ident for ident, pending in prepared.items() if pending.article.origin
+        )
+        for ident, pending in prepared.items():
+            if ident in origins and origins[ident] != pending.article.origin:
+                others[ident] = article_id(pending.article.key, pending.article.origin)
+            elif ident in self._named and self.catalogue.files.of_article(ident) not in {None, pending.file}:
+                others[ident] = _id_within(pending.file or "", pending.article.key)
         return others
 
     def make_room(self, writer: Writer, prepared: Prepared) -> None:

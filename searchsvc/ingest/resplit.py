@@ -45,16 +45,16 @@ class Resplit:
         return self.catalogue.spaces.get() == self.space
 
     def _count(self, articles: list[Article]) -> None:
-        blocks = {one.row: blocks_in(one.source, one.title, one.text, one.origin) for one in articles}
+        blocks = {a.row: blocks_in(a.source, a.title, a.text, a.origin) for a in articles}
         with self.take_lock(), self.catalogue.writing() as writer:
             for row in self.catalogue.articles.by_row(blocks):
                 writer.boilerplate.count(row, blocks[row])
 
     def _resplit(self, articles: list[Article]) -> int:
         """Split some articles; return how many passages were embedded."""
-        boilerplate = self.catalogue.boilerplate
+        boilerplate, preparer = self.catalogue.boilerplate, self.preparer()
         left_out = {article.row: boilerplate.in_article(article.row) for article in articles}
-        after = {article.row: self._split(article, left_out[article.row]) for article in articles}
+        after = {article.row: _split(preparer, article, left_out[article.row]) for article in articles}
         changed = {row for row, passages in after.items() if passages is not None and self._differs(row, passages)}
 
         def record(writer: Writer) -> None:
@@ -68,16 +68,17 @@ class Resplit:
                     writer.boilerplate.resplit_done(row)
 
         passages = [passage for row in after if row in changed for passage in after[row] or ()]
-        return write(self.catalogue, self.take_lock, self.preparer, passages, record, may_commit=self._is_serving)
-
-    def _split(self, article: Article, left_out: frozenset[int]) -> tuple[PreparedPassage, ...] | None:
-        try:
-            return self.preparer().split(article, left_out)
-        except Unprepared:
-            # Else it would be tried again and again, and no other article be split.
-            _log.exception("article %s cannot be split again, and keeps its passages", article.id)
-            return None
+        return write(self.catalogue, self.take_lock, lambda: preparer, passages, record, may_commit=self._is_serving)
 
     def _differs(self, row: int, passages: tuple[PreparedPassage, ...]) -> bool:
         before = self.catalogue.passages.of_article(row, self.space.row)
         return [prepared.passage for prepared in passages] != [stored.passage for stored in before]
+
+
+def _split(preparer: Preparer, article: Article, left_out: frozenset[int]) -> tuple[PreparedPassage, ...] | None:
+    try:
+        return preparer.split(article, left_out)
+    except Unprepared:
+        # Else it would be tried again and again, and no other article be split.
+        _log.exception("article %s cannot be split again, and keeps its passages", article.id)
+        return None

@@ -21,8 +21,8 @@ from searchsvc.text.cleaning import Cleaned
 
 # Found by reading all that recurs in 4,000 articles of three publishers (tests/benchmarks/junk.py shows it): with fewer
 # articles running news are taken; shorter blocks are headings, and longer ones are articles repeated in roundups.
-# What changes the counts of old articles too comes with a migration that empties `blocks` and `junk`, and fills
-# `uncounted` and `outdated`.
+# What changes the counts of old articles too comes with a migration that empties `blocks` and `boilerplate`,
+# and fills `to_count` and `to_resplit`.
 LEAST_ARTICLES = 6
 MIN_SHARED = 3  # words: a date's month stands elsewhere often enough
 MIN_LENGTH, MAX_LENGTH = 25, 500  # characters

@@ -30,7 +30,8 @@ from searchsvc.catalogue import (
 )
 from searchsvc.catalogue.checksums import CheckedRows
 from searchsvc.catalogue.connection import Connection
-from searchsvc.catalogue.schema import MIGRATIONS, RENAMED, VERSION, create_tables
+from searchsvc.catalogue.schema import MIGRATIONS, VERSION, create_tables
+from searchsvc.catalogue.schema import TABLES as RENAMED
 from searchsvc.errors import DamagedCatalogue, ModelMismatch, NoIndex
 from searchsvc.library import Library
 from searchsvc.text.article import Article, Problem, RawArticle, Version
@@ -250,11 +251,10 @@ def test_everything_of_version_8_is_there_under_its_new_name(version_8: Path) ->
     before = contents(version_8)
     assert all(before.values())
     Catalogue(version_8).close()
-    names = {old: new for old, new, _ in RENAMED}
     after = contents(version_8)
-    sequences = {names.get(str(name), name): number for name, number in before.pop("sqlite_sequence")}
+    sequences = {RENAMED.get(str(name), name): number for name, number in before.pop("sqlite_sequence")}
     assert dict(after.pop("sqlite_sequence")) == sequences  # type: ignore[arg-type]
-    assert after == {names.get(table, table): rows for table, rows in before.items()}
+    assert after == {RENAMED.get(table, table): rows for table, rows in before.items()}
     assert set(after) == TABLES
     assert plain(version_8).execute("PRAGMA user_version").fetchone() == (VERSION,)
 

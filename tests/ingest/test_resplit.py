@@ -46,12 +46,14 @@ def story(topic: str) -> RawArticle:
 
 def texts(library: Library) -> dict[str, str]:
     """Return what can be searched of each article, by key."""
-    catalogue, space = library.catalogue, library.served.space.row
+    catalogue = library.catalogue
+    space = catalogue.spaces.get()
+    assert space is not None
     found = (catalogue.articles.get(ident) for topic in TOPICS for ident in catalogue.articles.ids_named(topic))
     return {
         article.key: " ".join(
             article.text[stored.passage.start : stored.passage.end]
-            for stored in catalogue.passages.of_article(article.row, space)
+            for stored in catalogue.passages.of_article(article.row, space.row)
         )
         for article in found
         if article is not None
