@@ -1,6 +1,6 @@
 """Similarity: which articles are like one that is known, by what their passages mean. No model is needed.
 
-an article's own vectors ── each ──► candidates (dense) ── the nearest pair of passages, a hit a story ──► hits
+an article's own vectors ── each ──► candidates (dense) ── the nearest pair of passages, a hit a cluster ──► hits
 
 An article is as much like another as the two passages of theirs that are most alike. Where several right articles are
 known to one question of a judged set of news, this found 85 % of them among the first ten for each other, the mean of

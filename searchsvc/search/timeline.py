@@ -1,4 +1,4 @@
-"""A timeline: the story that a question asks for, day by day, from what a search found."""
+"""A timeline: what was published on a question, day by day, from what a search found."""
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -18,7 +18,7 @@ class Day:
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """The days of a question's story, oldest first; `convincing` says whether the library answers it at all."""
+    """The days, oldest first; `convincing` says whether the library answers it at all."""
 
     question: str
     as_of: datetime
@@ -34,7 +34,7 @@ def about(results: Results) -> list[Hit]:
 
 
 def timeline_of(results: Results, limit: int) -> Timeline:
-    """Return the story that a search found, in its best `limit` days; hits without a date are left out."""
+    """Return the best `limit` days of what a search found, the best hit of each; hits without a date are left out."""
     days: dict[date, Hit] = {}
     for hit in about(results):
         if hit.article.published is not None and len(days) < limit:

@@ -19,7 +19,7 @@ def within_budget(items: Sequence[BudgetItem], max_tokens: int) -> list[int]:
     """Return which of the offers, best first, to show in `most` tokens together: their places, in order.
 
     Greedy: one that does not fit is left out, and smaller ones after it may still fit. So is one of which more than
-    half, by characters, was said word for word in those before it, as in copies of a story that were cut otherwise.
+    half, by characters, was said word for word in those before it, as in near-duplicates that were split otherwise.
     """
     places: list[int] = []
     shown: set[tuple[str, ...]] = set()

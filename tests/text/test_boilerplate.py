@@ -31,7 +31,7 @@ def story(topic: str, *more: str, source: str | None = "bbc", first: bool = Fals
 
 def passages(library: Library) -> dict[str, list[str]]:
     """Return the texts of all passages in force, by their article's key."""
-    catalogue, space = library.catalogue, library.served.space.row
+    catalogue, space = library.catalogue, library.catalogue.spaces.get().row
     entries = [catalogue.articles.get(ident) for ident in catalogue_ids(catalogue)]
     return {
         entry.key: [
@@ -66,21 +66,21 @@ def test_what_an_article_says_elsewhere_is_told_and_the_title_counts() -> None:
     opening = "The strike at the harbour went on."
     text = f"{opening}\n\n{PLEA}\n\n{BACKGROUND}"
     first, plea, background = (number_of("bbc", block) for block in (opening, PLEA, BACKGROUND))
-    assert {one.number: one.told for one in blocks_in("bbc", "Wages: talks failed", text)} == {
+    assert {one.number: one.is_supported for one in blocks_in("bbc", "Wages: talks failed", text)} == {
         first: False,  # strike and harbour, of three, are half of its words, but may be there by chance
         plea: False,
         background: True,  # harbour, strike, talks, wages and failed, of nine
     }
-    assert {one.number: one.told for one in blocks_in("bbc", "Port", text)}[background] is False
+    assert {one.number: one.is_supported for one in blocks_in("bbc", "Port", text)}[background] is False
 
 
 def test_a_sketch_stands_for_the_two_longest_other_blocks() -> None:
     short, long, longer, longest = (f"This paragraph has {number * 'many '}words." for number in (2, 4, 6, 8))
-    found = {one.number: one.sketch for one in blocks_in("bbc", "", "\n\n".join((short, long, longer, longest)))}
+    found = {one.number: one.context for one in blocks_in("bbc", "", "\n\n".join((short, long, longer, longest)))}
     sketches = [found[number_of("bbc", block)] for block in (short, long, longer, longest)]
     assert sketches[0] == sketches[1]
     assert len({*sketches}) == 3
-    edited = {one.number: one.sketch for one in blocks_in("bbc", "Retitled", f"{longest}\n\n{long}\n\n{longer}")}
+    edited = {one.number: one.context for one in blocks_in("bbc", "Retitled", f"{longest}\n\n{long}\n\n{longer}")}
     assert edited == {number: found[number] for number in edited}
 
 
@@ -246,7 +246,7 @@ def test_a_move_cuts_without_junk_too(open_library: Callable[[], Library], tmp_p
     library.add([story(topic, PLEA) for topic in TOPICS[:6]])
     moved = Library(Settings(index=tmp_path / "index", passage_tokens=100))
     moved.rebuild()
-    assert moved.served.space.passage_tokens == 100
+    assert moved.catalogue.spaces.get().passage_tokens == 100
     assert with_plea(moved) == set()
     assert {*passages(moved)} == {*TOPICS[:6]}
 
@@ -291,7 +291,7 @@ def test_what_becomes_junk_during_a_move_is_left_out_of_the_new_space_too(
     moved = Library(Settings(index=tmp_path / "index", passage_tokens=100))
     moved.rebuild()
     assert words.passages == plain
-    assert moved.served.space.passage_tokens == 100
+    assert moved.catalogue.spaces.get().passage_tokens == 100
     assert {*passages(moved)} == {*TOPICS[:6], "long"}
     assert with_plea(moved) == set()
 
@@ -307,4 +307,4 @@ def test_a_block_that_speaks_of_what_the_title_names_is_told_and_the_sources_own
     background = "Harold Vint denies setting fire to the Corvane warehouse, in which two watchmen died."
     for title, told in (("Vint trial: petrol", True), ("Two watchmen remembered", True), ("Harold Daily: rain", False)):
         (block,) = blocks_in("Harold Daily", title, background)
-        assert (block.number, block.told) == (number_of("Harold Daily", background), told)
+        assert (block.number, block.is_supported) == (number_of("Harold Daily", background), told)

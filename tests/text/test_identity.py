@@ -47,7 +47,7 @@ def sites(running: Callable[..., AbstractContextManager[Site]]) -> Iterator[Site
 @pytest.fixture
 def library(open_library: Callable[[], Library]) -> Library:
     library = open_library()
-    library.__dict__["_fetcher"] = Fetcher(private=True, pause=0)
+    library._ingestion.__dict__["fetcher"] = Fetcher(private=True, pause=0)
     library.begin()
     return library
 
@@ -236,7 +236,7 @@ def test_people_and_programs_see_by_whose_word_a_source_is_known(
         for page in ("/?q=river+plan", f"/read/{entry.id}"):
             assert said in client.get(page).text
         assert client.get(f"/articles/{entry.id}").json()["origin"] == name(site)
-    assert f"origin: {name(site)}" in citing.plain(entry, "/read/")
+    assert f"origin: {name(site)}" in citing.cite_as_text(entry, "/read/")
 
 
 # ---------------------------------------------------------------------- what recurs
@@ -248,7 +248,7 @@ def story(topic: str) -> str:
 
 def passages_with(library: Library, text: str) -> set[str | None]:
     """Return the origins of the articles of which a passage holds this text."""
-    space = library.served.space.row
+    space = library.catalogue.spaces.get().row
     return {
         entry.origin
         for entry in entries(library)
@@ -272,7 +272,7 @@ def test_what_a_feed_repeats_takes_no_paragraph_out_of_what_came_from_elsewhere(
     assert len(entries(library)) == 9
     assert {entry.source for entry in entries(library)} == {"cnn.example"}
     assert passages_with(library, PARAGRAPH) == {None, name(paper)}  # and in the feed's own articles it is junk
-    assert library.search("had the dam at Corvane been inspected before the flood").hits[0].answer_text == PARAGRAPH
+    assert library.search("had the dam at Corvane been inspected before the flood").hits[0].answer.text == PARAGRAPH
 
 
 def test_no_more_is_learnt_of_one_origin_than_can_be_and_of_others_as_ever(
@@ -358,7 +358,7 @@ def test_no_strangers_copy_stands_for_the_original(
     moment = datetime(2024, 6, 18, 12, tzinfo=UTC)
     (hit,) = library.search(QUESTION, as_of=moment).hits
     assert hit.article.origin == (None if original == "owner's" else name(paper))
-    assert "not guilty" in hit.text
+    assert "not guilty" in hit.passage.text
     assert [one.origin for one in hit.also_in] == [name(site)] * 7
     assert library.search(QUESTION, as_of=moment, fold=False).hits[0].article.origin == name(site)
     (shown, *_) = library.search(QUESTION, as_of=moment, sources=["cnn.example"]).hits
