@@ -23,6 +23,7 @@ import numpy as np
 import pytest
 
 from searchsvc.catalogue import Catalogue, Writer, to_microseconds
+from searchsvc.catalogue.changes import Changes
 from searchsvc.engines import Engine, Snapshot, open_engine
 from searchsvc.engines.local import dense, lexical, manifest
 from searchsvc.errors import DamagedIndex
@@ -776,14 +777,16 @@ def test_while_one_thread_opens_a_newer_state_the_others_get_the_one_before(shel
     engine.follow(shelf.catalogue)
     reached, go_on = threading.Event(), threading.Event()
 
-    class Slow(Catalogue):
-        def changes(self, after: int, upto: int) -> tuple[list[int], list[int]]:
+    class Slow(Changes):
+        def between(self, after: int, upto: int) -> tuple[list[int], list[int]]:
             reached.set()
             go_on.wait(30)
-            return super().changes(after, upto)
+            return super().between(after, upto)
 
+    slow = Catalogue(shelf.path)
+    slow.changes = Slow(slow.changes.session)
     opened: list[Snapshot] = []
-    thread = threading.Thread(target=lambda: opened.append(engine.snapshot(Slow(shelf.path))))
+    thread = threading.Thread(target=lambda: opened.append(engine.snapshot(slow)))
     thread.start()
     try:
         assert reached.wait(30)
@@ -861,6 +864,7 @@ WRITE_ON = """
 import random, sys, time
 from pathlib import Path
 import numpy as np
+from searchsvc.catalogue.changes import Changes
 from searchsvc.catalogue import Catalogue
 from searchsvc.engines.local import LocalEngine, dense
 from searchsvc.text.passages import Passage

@@ -173,9 +173,9 @@ def test_a_read_only_look_says_what_it_cannot_mend(stocked: Library) -> None:
         patch.setattr("searchsvc.catalogue.lock.PATIENCE", 0.2)
         damage = find_damage(shelf.catalogue)
         with write_lock(stocked.folder, 0):
-            (said,) = shelf._mended(damage, all_looked_at=True)
+            (said,) = shelf._maintenance._repair(damage, all_checked=True)
     assert article_id("cobalt.txt") in said
-    assert "it is not mended" in said
+    assert "it is not repaired" in said
 
 
 @pytest.mark.parametrize("again", [False, True])

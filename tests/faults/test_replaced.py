@@ -189,7 +189,7 @@ def test_a_change_that_was_committed_while_the_index_was_moved_away_is_not_confi
 ) -> None:
     index = tmp_path / "index"
     shelf = library_of(index, "copper")
-    from searchsvc import library as module
+    from searchsvc.library import index as module
 
     def find(catalogue: Catalogue) -> None:
         move_away(index)

@@ -12,7 +12,7 @@ from searchsvc.errors import BadInput
 from searchsvc.query import OPTIONS, FilterOptions, Option, QueryOptions
 from searchsvc.settings import Settings, kind_of
 
-EVERYWHERE = ("index", "model", "device", "cache")
+EVERYWHERE = ("index", "engine", "model", "device", "cache")
 METAVARS = {int: "N", str: "NAME"}
 EXITS = """\
 exit codes: 0 done; 1 something is wrong; 2 wrong use; 3 no index; 4 some files could not be read (the rest was indexed)
