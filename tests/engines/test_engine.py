@@ -23,6 +23,7 @@ import numpy as np
 import pytest
 
 from searchsvc.catalogue import Catalogue, Writer, to_microseconds
+from searchsvc.catalogue.changes import Changes
 from searchsvc.engines import Engine, Snapshot, open_engine
 from searchsvc.engines.local import dense, lexical, manifest
 from searchsvc.errors import DamagedIndex
@@ -769,21 +770,25 @@ def test_two_spaces_side_by_side_do_not_see_each_other(shelf: Shelf, make_engine
 
 
 @local
-def test_while_one_thread_opens_a_newer_state_the_others_get_the_one_before(shelf: Shelf, engine: Engine) -> None:
+def test_while_one_thread_opens_a_newer_state_the_others_get_the_one_before(
+    shelf: Shelf, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     shelf.put("a", "news")
     before = followed(engine, shelf)
     shelf.put("b", "news")
     engine.follow(shelf.catalogue)
     reached, go_on = threading.Event(), threading.Event()
 
-    class Slow(Catalogue):
-        def changes(self, after: int, upto: int) -> tuple[list[int], list[int]]:
-            reached.set()
-            go_on.wait(30)
-            return super().changes(after, upto)
+    between = Changes.between
 
+    def slow(changes: Changes, after: int, upto: int) -> tuple[list[int], list[int]]:
+        reached.set()
+        go_on.wait(30)
+        return between(changes, after, upto)
+
+    monkeypatch.setattr(Changes, "between", slow)
     opened: list[Snapshot] = []
-    thread = threading.Thread(target=lambda: opened.append(engine.snapshot(Slow(shelf.path))))
+    thread = threading.Thread(target=lambda: opened.append(engine.snapshot(Catalogue(shelf.path))))
     thread.start()
     try:
         assert reached.wait(30)

@@ -355,4 +355,4 @@ def test_nothing_is_kept_of_articles_that_are_gone(open_library: Open) -> None:
         }
     finally:
         db.close()
-    assert left == {"bands": (0,), "stories": (0,), "unfolded": (0,)}
+    assert left == {"bands": (0,), "clusters": (0,), "to_compare": (0,)}
