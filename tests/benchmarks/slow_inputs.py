@@ -37,18 +37,13 @@ RECORD = ("text", "title", "date", "author", "lang", "url")
 
 def functions() -> dict[str, Callable[[str], object]]:
     """Return, by name, what is given each text."""
-    from searchsvc.query import operators, periods
-    from searchsvc.query import question as questions
+    from searchsvc.query import MAX_CHARACTERS, Query, operators, periods
+    from searchsvc.query.interpretation import interpret
     from searchsvc.readers import feed, feed_text, fields
     from searchsvc.readers.encoding import decode
     from searchsvc.readers.html import decode_page
-    from searchsvc.search import answer_sentence as marking
-    from searchsvc.search import quotes
-    from searchsvc.text import analysis as words
-    from searchsvc.text import boilerplate as junk
-    from searchsvc.text import cleaning, dates, sources
-    from searchsvc.text import near_duplicates as stories
-    from searchsvc.text import sanitize as quoting
+    from searchsvc.search import answer_sentence, quotes
+    from searchsvc.text import analysis, boilerplate, cleaning, dates, near_duplicates, sanitize, sources
     from searchsvc.text.language import language_of
     from searchsvc.text.passages import Splitter
 
@@ -67,12 +62,13 @@ def functions() -> dict[str, Callable[[str], object]]:
     def cut(language: str) -> Callable[[str], object]:
         return lambda text: splitter().split("A title", cleaning.clean("", text), language)
 
-    def told(text: str) -> stories.ComparedText:
-        return stories.ComparedText("Of it", text, "a.example", now)
+    def compared(text: str) -> near_duplicates.ComparedText:
+        return near_duplicates.ComparedText("Of it", text, "a.example", now)
 
     def lossless(text: str) -> str:
         return text.encode(errors="replace").decode()
 
+    number, name = (interpret(Query(text)) for text in ("How many came?", "Who came?"))
     weights = {"word": 1.0, "a": 1.0, "minist": 1.0}
     found: dict[str, Callable[[str], object]] = {
         "decode": lambda text: decode(lossless(text).encode() + b"."),
@@ -94,34 +90,33 @@ def functions() -> dict[str, Callable[[str], object]]:
         "clean_title": cleaning.clean_title,
         "title_from": cleaning.title_from,
         "heading": lambda text: splitter().heading(cleaning.clean_title(text)),
-        "junk": lambda text: junk.held("a.example", "A title", cleaning.clean("", text).text),
-        "junk without": lambda text: junk.without(cleaning.clean("", text), "a.example", {1, 2}),
-        "stories": lambda text: stories.bands(told(text)),
-        "stories compared": lambda text: stories.likeness(told(text), told(f"{text} {text[: len(text) // 2]}")),
+        "blocks": lambda text: boilerplate.blocks_in("a.example", "A title", cleaning.clean("", text).text),
+        "boilerplate": lambda text: boilerplate.without_boilerplate(cleaning.clean("", text), "a.example", {1, 2}),
+        "bands": lambda text: near_duplicates.bands(compared(text)),
+        "likeness": lambda text: near_duplicates.likeness(compared(text), compared(f"{text} {text[: len(text) // 2]}")),
         "language": language_of,
         "published": dates.parse_published,
         "bound": lambda text: dates.parse_bound(text, end=True),
-        "ask": questions.ask,
-        "ask, as long as may be": lambda text: questions.ask(text[: questions.LONGEST]),
-        "period": lambda text: periods.period_of(f"What was in May 2020{text}"[: questions.LONGEST], now),
+        "interpret": lambda text: interpret(Query(text[:MAX_CHARACTERS])),
+        "period": lambda text: periods.period_of(f"What was in May 2020{text}"[:MAX_CHARACTERS], now),
         "period in between": lambda text: periods.period_of(f"{text[:480]} in May 2020 {text[:480]}", now),
-        "operators": lambda text: operators.parse(text[: questions.LONGEST]),
-        "means": lambda text: sources.means(text, "a.example"),
-        "words placed": lambda text: words.placed(text, weights),
-        "words spelt": words.spelt,
-        "words telling": words.telling,
-        "words neighbours": words.neighbours,
-        "marking": lambda text: marking._holds_what_is_asked("How many came?", text),
-        "marking names": lambda text: marking._holds_what_is_asked("Who came?", text),
-        "quoted": lambda text: quoting.quoted(text, 10**9),
-        "line": lambda text: quoting.line(text, 10**9),
-        "escaped": lambda text: quoting.escaped(text, 10**9),
-        "link": lambda text: quoting.link(f"https://a.example/{text}"),
-        "folded": quotes.folded,
+        "operators": lambda text: operators.parse(text[:MAX_CHARACTERS]),
+        "is_called": lambda text: sources.is_called(text, "a.example"),
+        "locate_terms": lambda text: analysis.locate_terms(text, weights),
+        "surface_tokens": analysis.surface_tokens,
+        "content_terms": analysis.content_terms,
+        "term_pairs": analysis.term_pairs,
+        "number asked for": lambda text: answer_sentence._holds_kind_asked_for(number, text),
+        "name asked for": lambda text: answer_sentence._holds_kind_asked_for(name, text),
+        "sanitize": lambda text: sanitize.sanitize(text, 10**9),
+        "one line": lambda text: sanitize.one_line(text, 10**9),
+        "escape_markdown": lambda text: sanitize.escape_markdown(text, 10**9),
+        "link": lambda text: sanitize.link(f"https://a.example/{text}"),
+        "normalize_quote": quotes.normalize_quote,
         "places": quotes.normalized_positions,
-        "quote": lambda text: quotes.check("The minister said on a Monday that it was so", [_entry(text)]),
-        "quote of it": lambda text: quotes.check(f"it{text[3:900]}word", [_entry(text)]),
-        "quote of it, nearly": lambda text: quotes.check(f"a {text[3:400]}b{text[500:900]} word", [_entry(text)]),
+        "quote": lambda text: quotes.check_quote("The minister said on a Monday that it was so", [_entry(text)]),
+        "quote of it": lambda text: quotes.check_quote(f"it{text[3:900]}word", [_entry(text)]),
+        "quote of it, nearly": lambda text: quotes.check_quote(f"a {text[3:400]}b{text[500:900]} word", [_entry(text)]),
     }
     for language in ("en", "de", "ja", "zh", "th", "ar", "hi", "xx"):
         found[f"passages {language}"] = cut(language)

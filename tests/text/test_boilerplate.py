@@ -74,12 +74,12 @@ def test_what_an_article_says_elsewhere_is_told_and_the_title_counts() -> None:
     assert {one.number: one.is_supported for one in blocks_in("bbc", "Port", text)}[background] is False
 
 
-def test_a_sketch_stands_for_the_two_longest_other_blocks() -> None:
+def test_a_context_stands_for_the_two_longest_other_blocks() -> None:
     short, long, longer, longest = (f"This paragraph has {number * 'many '}words." for number in (2, 4, 6, 8))
     found = {one.number: one.context for one in blocks_in("bbc", "", "\n\n".join((short, long, longer, longest)))}
-    sketches = [found[number_of("bbc", block)] for block in (short, long, longer, longest)]
-    assert sketches[0] == sketches[1]
-    assert len({*sketches}) == 3
+    contexts = [found[number_of("bbc", block)] for block in (short, long, longer, longest)]
+    assert contexts[0] == contexts[1]
+    assert len({*contexts}) == 3
     edited = {one.number: one.context for one in blocks_in("bbc", "Retitled", f"{longest}\n\n{long}\n\n{longer}")}
     assert edited == {number: found[number] for number in edited}
 
