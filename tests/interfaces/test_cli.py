@@ -74,7 +74,8 @@ def run(*arguments, cwd, **environment):
 
 @pytest.fixture
 def run_here(monkeypatch, capfd):
-    """Run it in this process, which saves the imports: for what depends on the arguments alone."""
+    """Run it in this process, which saves the imports: for what needs no streams and signals of its own."""
+    on_term = signal.getsignal(signal.SIGTERM)
 
     def run_here(*arguments, cwd):
         for name in [name for name in os.environ if name.startswith("SEARCHSVC_")]:
@@ -82,12 +83,13 @@ def run_here(monkeypatch, capfd):
         monkeypatch.setenv("COLUMNS", "80")
         monkeypatch.setenv("NO_COLOR", "1")
         monkeypatch.chdir(cwd)
-        monkeypatch.setattr("sys.argv", ["searchsvc", *arguments])
+        monkeypatch.setattr("sys.argv", ["searchsvc", *map(os.fsdecode, arguments)])
         with pytest.raises(SystemExit) as end:
             main()
         return subprocess.CompletedProcess(arguments, end.value.code, *capfd.readouterr())
 
-    return run_here
+    yield run_here
+    signal.signal(signal.SIGTERM, on_term)
 
 
 def imported(done):
@@ -141,12 +143,12 @@ def printed(seeded):
     return run("search", QUESTION, "--explain", cwd=seeded)
 
 
-def test_of_many_problems_the_first_are_named_and_the_true_number_is_said(tmp_path):
+def test_of_many_problems_the_first_are_named_and_the_true_number_is_said(tmp_path, run_here):
     (tmp_path / "news").mkdir()
     (tmp_path / "news" / "bad.jsonl").write_text("{\n" * 40_000)
     (tmp_path / "news" / "page.html").write_text("<svg><html>")  # at which lxml fails with AssertionError
     (tmp_path / "news" / "good.txt").write_text("A headline\n\nIt rained.")
-    done = run("index", "news", "--json", cwd=tmp_path)
+    done = run_here("index", "news", "--json", cwd=tmp_path)
     assert done.returncode == 4
     assert "Traceback" not in done.stderr
     assert "Not indexed (40,001):" in done.stderr
@@ -167,8 +169,8 @@ def test_indexing_reports_what_cannot_be_read_by_name_and_indexes_the_rest(index
     assert not HARMFUL.search(indexing.stderr)
 
 
-def test_indexing_again_finds_nothing_changed(built):
-    done = run("index", cwd=built)
+def test_indexing_again_finds_nothing_changed(built, run_here):
+    done = run_here("index", cwd=built)
     assert (done.returncode, done.stderr) == (0, "")
     assert re.fullmatch(r"Nothing has changed in 1 file \(\d\.\d s\)\.\n", done.stdout)
 
@@ -200,8 +202,8 @@ def test_the_last_line_counts_articles_and_says_the_day(printed):
     assert re.fullmatch(r"1 article found in \d+ ms among 1 article \(as of \d{1,2} [A-Z][a-z]+ \d{4}\)", last)
 
 
-def test_what_is_known_of_an_article_stands_under_its_title(built):
-    done = run("search", "ferry", "to", "Hull", "--limit", "1", "--before", "2024-06-18", cwd=built)
+def test_what_is_known_of_an_article_stands_under_its_title(built, run_here):
+    done = run_here("search", "ferry", "to", "Hull", "--limit", "1", "--before", "2024-06-18", cwd=built)
     assert done.stdout.splitlines()[:6] == [
         " 1  Storm halts Rotterdam ferry",
         "    Harbour Times · 18 June 2024 · Ann Smit",
@@ -266,39 +268,41 @@ def test_operators_in_the_question_narrow_a_search(built, question, keys, run_he
     assert {hit["article"]["key"] for hit in found["hits"]} == keys
 
 
-def test_the_time_that_a_question_names_is_said_and_can_be_taken_away(built):
+def test_the_time_that_a_question_names_is_said_and_can_be_taken_away(built, run_here):
     question = ["search", "which", "ferry", "sailed", "on", "21", "June", "2024"]
-    done = run(*question, cwd=built)
+    done = run_here(*question, cwd=built)
     read_as = "only what was published from 21 June 2024 to 23 June 2024 (“on 21 June 2024”); any time: --no-period"
     assert " ".join(done.stdout.split()).endswith(read_as)
-    free = run(*question, "--no-period", "--json", cwd=built)
+    free = run_here(*question, "--no-period", "--json", cwd=built)
     assert json.loads(free.stdout)["period"] == {"after": None, "before": None, "words": None}
-    assert len(json.loads(free.stdout)["hits"]) > len(json.loads(run(*question, "--json", cwd=built).stdout)["hits"])
+    assert len(json.loads(free.stdout)["hits"]) > len(
+        json.loads(run_here(*question, "--json", cwd=built).stdout)["hits"]
+    )
 
 
-def test_what_was_demanded_is_said_where_nothing_is_found(built):
-    done = run("search", 'ferry "sailed on" -hull lang:en', cwd=built)
+def test_what_was_demanded_is_said_where_nothing_is_found(built, run_here):
+    done = run_here("search", 'ferry "sailed on" -hull lang:en', cwd=built)
     assert done.returncode == 0
     assert done.stdout.endswith('asked for: language en; "sailed on"; no "hull"\n')
 
 
-def test_nothing_found_is_said_and_is_no_failure(built):
-    done = run("search", "ferry", "--after", "2025-01-01", "--language", "en", cwd=built)
+def test_nothing_found_is_said_and_is_no_failure(built, run_here):
+    done = run_here("search", "ferry", "--after", "2025-01-01", "--language", "en", cwd=built)
     assert done.returncode == 0
     assert done.stdout.startswith("nothing found in ")
     assert done.stdout.endswith("asked for: published on or after 1 January 2025; language en\n")
 
 
-def test_a_hostile_article_is_printed_harmlessly(built):
-    done = run("search", "zeppelin in Reykjavik", "--limit", "1", cwd=built)
+def test_a_hostile_article_is_printed_harmlessly(built, run_here):
+    done = run_here("search", "zeppelin in Reykjavik", "--limit", "1", cwd=built)
     assert "[bold]Zeppelin[/bold]" in done.stdout
     assert ":smile:" in done.stdout
     assert "[link=https://x.example]they[/link]" in " ".join(done.stdout.split())
     assert not HARMFUL.search(done.stdout)
 
 
-def test_an_endless_word_is_cut(built):
-    done = run("search", "quagga", "--limit", "1", cwd=built)
+def test_an_endless_word_is_cut(built, run_here):
+    done = run_here("search", "quagga", "--limit", "1", cwd=built)
     assert "»The word quagga stands before" in done.stdout
     assert len(done.stdout) < 5_000
     assert max(map(len, done.stdout.splitlines())) <= 80
@@ -310,18 +314,18 @@ def test_a_question_of_bytes_that_are_no_text_is_answered(built):
     assert json.loads(done.stdout)["query"] == "ferry \ufffd\ufffd"
 
 
-def test_half_characters_in_articles_and_arguments_are_shown_as_whole_ones(tmp_path):
+def test_half_characters_in_articles_and_arguments_are_shown_as_whole_ones(tmp_path, run_here):
     # JSON can spell half a character, "\\ud800"; a byte that is no text comes to Python as one.
     half = {"id": "k\ud800", "title": "Half \ud83d", "text": "The tuna was cut \udc00 in Tokyo.", "source": "S\ud800"}
     (tmp_path / "half.jsonl").write_text(json.dumps(half), encoding="ascii")
-    assert run("index", "half.jsonl", cwd=tmp_path).returncode == 0
-    (hit,) = json.loads(run("search", "tuna", "--source", "S\ufffd", "--json", cwd=tmp_path).stdout)["hits"]
+    assert run_here("index", "half.jsonl", cwd=tmp_path).returncode == 0
+    (hit,) = json.loads(run_here("search", "tuna", "--source", "S\ufffd", "--json", cwd=tmp_path).stdout)["hits"]
     article, passage = hit["article"], hit["passage"]
     assert (article["key"], article["title"], article["source"]) == ("k\ufffd", "Half \ufffd", "S\ufffd")
     assert passage["text"] == "The tuna was cut \ufffd in Tokyo."
-    assert run("search", "tuna", "--source", b"S\xff", cwd=tmp_path).stdout.startswith(" 1  Half \ufffd\n")
+    assert run_here("search", "tuna", "--source", b"S\xff", cwd=tmp_path).stdout.startswith(" 1  Half \ufffd\n")
     for arguments, code in ((["rm", b"\xff"], 1), (["search", "x", "--after", b"\xff"], 2), ([b"\xff"], 2)):
-        done = run(*arguments, cwd=tmp_path)
+        done = run_here(*arguments, cwd=tmp_path)
         assert (done.returncode, done.stderr.count("\n")) == (code, 1)
 
 
@@ -412,56 +416,80 @@ def test_an_option_goes_before_the_environment_on_either_side_of_the_command(tmp
     assert "/told;" in run("status", cwd=tmp_path, SEARCHSVC_INDEX="told").stderr
 
 
-def test_what_is_wrong_exits_with_1_and_is_json_too_where_that_was_asked_for(built):
-    done = run("rm", "no\x1b[2Jsuch", "--json", cwd=built)
+def test_what_is_wrong_exits_with_1_and_is_json_too_where_that_was_asked_for(built, run_here):
+    done = run_here("rm", "no\x1b[2Jsuch", "--json", cwd=built)
     assert done.returncode == 1
     assert json.loads(done.stdout)["error"]["code"] == "not_found"
     assert done.stderr.count("\n") == 1
     assert not HARMFUL.search(done.stderr)
 
 
-def test_an_index_that_cannot_be_made_is_said_in_one_line(built):
+def test_an_index_that_cannot_be_made_is_said_in_one_line(built, run_here):
     (built / "file").touch()
-    done = run("index", "--index", "file", cwd=built)
+    done = run_here("index", "--index", "file", cwd=built)
     assert done.returncode == 1
     assert re.fullmatch(r"searchsvc: \S+file: file exists\n", done.stderr)
 
 
+<<<<<<< HEAD
 def test_status_tells_what_is_indexed(built):
     output = run("status", cwd=built).stdout
     rows = dict(row.split(maxsplit=1) for row in output.splitlines())
+=======
+def test_status_tells_what_is_indexed(built, run_here):
+    told = run_here("status", cwd=built).stdout
+    rows = dict(row.split(maxsplit=1) for row in told.splitlines())
+>>>>>>> h4
     assert rows["articles"] == "6"
     assert rows["published"] == "18 June 2024 to 21 June 2024, 4 undated"
     assert rows["sources"].startswith("Harbour Times 2 · ")
     assert rows["model"] == "all-MiniLM-L6-v2, passages of up to 160 tokens"
+<<<<<<< HEAD
     assert not HARMFUL.search(output)
     value = json.loads(run("status", "--json", cwd=built).stdout)
+=======
+    assert not HARMFUL.search(told)
+    value = json.loads(run_here("status", "--json", cwd=built).stdout)
+>>>>>>> h4
     assert value.keys() >= {
         "articles", "passages", "generation", "pending", "updated", "model", "bytes_on_disk", "engine",
     }  # fmt: skip
 
 
-def test_articles_are_taken_out_by_key_and_a_damaged_index_is_found_and_made_anew(built, tmp_path):
+def test_articles_are_taken_out_by_key_and_a_damaged_index_is_found_and_made_anew(built, tmp_path, run_here):
     shutil.copytree(built / "index", tmp_path / "index")
+<<<<<<< HEAD
     assert run("rm", "ferry-1", "Evening Post", cwd=tmp_path).stdout == "2 articles taken out.\n"
     healthy = "All is well: catalogue, FAISS and tantivy hold the same passages.\n"
     assert run("verify", cwd=tmp_path).stdout == healthy + "recall@10 of the dense index, 4 vectors: 1.0000\n"
     well = json.loads(run("verify", "--json", cwd=tmp_path).stdout)
+=======
+    assert run_here("rm", "ferry-1", "Evening Post", cwd=tmp_path).stdout == "2 articles taken out.\n"
+    told = "All is well: catalogue, FAISS and tantivy hold the same passages.\n"
+    assert run_here("verify", cwd=tmp_path).stdout == told + "recall@10 of the dense index, 4 vectors: 1.0000\n"
+    well = json.loads(run_here("verify", "--json", cwd=tmp_path).stdout)
+>>>>>>> h4
     assert well == {"well": True, "problems": [], "recall_at_10": 1.0, "sample": 4}
     for file in (tmp_path / "index" / "local").rglob("*"):
         if file.is_file():
             file.write_bytes(b"damage")
-    done = run("verify", "--json", cwd=tmp_path)
+    done = run_here("verify", "--json", cwd=tmp_path)
     assert done.returncode == 1
     found = json.loads(done.stdout)
     assert (found["well"], found["recall_at_10"], found["sample"]) == (False, None, 0)
     assert found["problems"] == ["lexical.json cannot be read: Expecting value: line 1 column 1 (char 0)"]
+<<<<<<< HEAD
     message = "searchsvc: 1 wrong with the index; searchsvc rebuild makes its search files anew\n"
     assert done.stderr == message
     done = run("rebuild", cwd=tmp_path)
+=======
+    said = "searchsvc: 1 wrong with the index; searchsvc rebuild makes its search files anew\n"
+    assert done.stderr == said
+    done = run_here("rebuild", cwd=tmp_path)
+>>>>>>> h4
     assert done.returncode == 0
     assert re.fullmatch(r"The search files were made anew: \d+ passages\.\n", done.stdout)
-    assert run("verify", cwd=tmp_path).returncode == 0
+    assert run_here("verify", cwd=tmp_path).returncode == 0
 
 
 def test_a_backup_is_written_while_it_is_searched_and_puts_everything_back(built, tmp_path):
@@ -493,44 +521,58 @@ def test_a_backup_is_written_while_it_is_searched_and_puts_everything_back(built
     assert (tmp_path / "note").read_text(encoding="utf-8") == "not a backup"
 
 
-def test_what_is_gone_from_a_folder_is_kept_until_it_is_pruned(tmp_path):
+def test_what_is_gone_from_a_folder_is_kept_until_it_is_pruned(tmp_path, run_here):
     news = tmp_path / "news"
     news.mkdir()
     for name in "abc":
         (news / f"{name}.txt").write_text(f"Headline {name}\n\nIt rained in {name}.", encoding="utf-8")
-    assert run("index", "news", cwd=tmp_path).returncode == 0
+    assert run_here("index", "news", cwd=tmp_path).returncode == 0
     for name in "ab":
         (news / f"{name}.txt").unlink()
-    done = run("index", "news", cwd=tmp_path)
+    done = run_here("index", "news", cwd=tmp_path)
     assert (done.returncode, done.stdout[:31]) == (4, "Nothing has changed in 1 file (")
+<<<<<<< HEAD
     message = f"{news}: 2 of 3 files are gone; what they held is kept. If that is right: searchsvc index --prune {news}"
     assert "".join(done.stderr.split()) == "".join(message.split())
     done = run("index", "news", "--json", cwd=tmp_path)
+=======
+    said = f"{news}: 2 of 3 files are gone; what they held is kept. If that is right: searchsvc index --prune {news}"
+    assert "".join(done.stderr.split()) == "".join(said.split())
+    done = run_here("index", "news", "--json", cwd=tmp_path)
+>>>>>>> h4
     report = json.loads(done.stdout)
     assert (done.returncode, report["kept"]) == (4, [{"folder": str(news), "gone": 2, "known": 3}])
     assert report.keys() >= {"files", "unchanged_files", "added", "changed", "unchanged", "removed", "passages",
                              "embedded", "seconds", "problems", "kept"}  # fmt: skip
-    done = run("index", "--prune", str(news), cwd=tmp_path)
+    done = run_here("index", "--prune", str(news), cwd=tmp_path)
     assert (done.returncode, done.stderr, done.stdout[:22]) == (0, "", "2 articles removed in ")
     shutil.rmtree(news)
-    done = run("index", "news", "--json", cwd=tmp_path)
+    done = run_here("index", "news", "--json", cwd=tmp_path)
     assert (done.returncode, json.loads(done.stdout)["kept"]) == (4, [{"folder": str(news), "gone": 1, "known": 1}])
-    assert run("index", "nowhere", cwd=tmp_path).returncode == 2
-    assert json.loads(run("status", "--json", cwd=tmp_path).stdout)["articles"] == 1
-    done = run("index", "--prune", str(news), cwd=tmp_path)
+    assert run_here("index", "nowhere", cwd=tmp_path).returncode == 2
+    assert json.loads(run_here("status", "--json", cwd=tmp_path).stdout)["articles"] == 1
+    done = run_here("index", "--prune", str(news), cwd=tmp_path)
     assert (done.returncode, done.stderr, done.stdout[:21]) == (0, "", "1 article removed in ")
 
 
-def test_another_passage_size_embeds_anew_and_is_kept_from_then_on(built, tmp_path):
+def test_another_passage_size_embeds_anew_and_is_kept_from_then_on(built, tmp_path, run_here):
     shutil.copytree(built / "index", tmp_path / "index")
-    done = run("rebuild", "--passage-tokens", "64", cwd=tmp_path)
+    done = run_here("rebuild", "--passage-tokens", "64", cwd=tmp_path)
     assert done.returncode == 0
     assert re.fullmatch(r"The search files were made anew: [\d,]+ passages\.\n", done.stdout)
+<<<<<<< HEAD
     message = "Embedding everything anew with all-MiniLM-L6-v2, passages of 64 tokens; the old index serves."
     assert " ".join(done.stderr.split()) == message
     assert json.loads(run("status", "--json", cwd=tmp_path).stdout)["passage_tokens"] == 64
     assert run("verify", cwd=tmp_path).returncode == 0
     (hit, *_) = json.loads(run("search", "ferry to Hull", "--json", cwd=tmp_path).stdout)["hits"]
+=======
+    said = "Embedding everything anew with all-MiniLM-L6-v2, passages of 64 tokens; the old index serves."
+    assert " ".join(done.stderr.split()) == said
+    assert json.loads(run_here("status", "--json", cwd=tmp_path).stdout)["passage_tokens"] == 64
+    assert run_here("verify", cwd=tmp_path).returncode == 0
+    (hit, *_) = json.loads(run_here("search", "ferry to Hull", "--json", cwd=tmp_path).stdout)["hits"]
+>>>>>>> h4
     assert hit["article"]["key"] in {"ferry-1", "ferry-2"}
 
 
