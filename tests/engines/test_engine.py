@@ -770,9 +770,7 @@ def test_two_spaces_side_by_side_do_not_see_each_other(shelf: Shelf, make_engine
 
 
 @local
-def test_while_one_thread_opens_a_newer_state_the_others_get_the_one_before(
-    shelf: Shelf, engine: Engine, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_while_one_thread_opens_a_newer_state_the_others_get_the_one_before(shelf: Shelf, engine: Engine) -> None:
     shelf.put("a", "news")
     before = followed(engine, shelf)
     shelf.put("b", "news")

@@ -431,26 +431,15 @@ def test_an_index_that_cannot_be_made_is_said_in_one_line(built, run_here):
     assert re.fullmatch(r"searchsvc: \S+file: file exists\n", done.stderr)
 
 
-<<<<<<< HEAD
-def test_status_tells_what_is_indexed(built):
-    output = run("status", cwd=built).stdout
-    rows = dict(row.split(maxsplit=1) for row in output.splitlines())
-=======
 def test_status_tells_what_is_indexed(built, run_here):
-    told = run_here("status", cwd=built).stdout
-    rows = dict(row.split(maxsplit=1) for row in told.splitlines())
->>>>>>> h4
+    output = run_here("status", cwd=built).stdout
+    rows = dict(row.split(maxsplit=1) for row in output.splitlines())
     assert rows["articles"] == "6"
     assert rows["published"] == "18 June 2024 to 21 June 2024, 4 undated"
     assert rows["sources"].startswith("Harbour Times 2 · ")
     assert rows["model"] == "all-MiniLM-L6-v2, passages of up to 160 tokens"
-<<<<<<< HEAD
     assert not HARMFUL.search(output)
-    value = json.loads(run("status", "--json", cwd=built).stdout)
-=======
-    assert not HARMFUL.search(told)
     value = json.loads(run_here("status", "--json", cwd=built).stdout)
->>>>>>> h4
     assert value.keys() >= {
         "articles", "passages", "generation", "pending", "updated", "model", "bytes_on_disk", "engine",
     }  # fmt: skip
@@ -458,17 +447,10 @@ def test_status_tells_what_is_indexed(built, run_here):
 
 def test_articles_are_taken_out_by_key_and_a_damaged_index_is_found_and_made_anew(built, tmp_path, run_here):
     shutil.copytree(built / "index", tmp_path / "index")
-<<<<<<< HEAD
-    assert run("rm", "ferry-1", "Evening Post", cwd=tmp_path).stdout == "2 articles taken out.\n"
-    healthy = "All is well: catalogue, FAISS and tantivy hold the same passages.\n"
-    assert run("verify", cwd=tmp_path).stdout == healthy + "recall@10 of the dense index, 4 vectors: 1.0000\n"
-    well = json.loads(run("verify", "--json", cwd=tmp_path).stdout)
-=======
     assert run_here("rm", "ferry-1", "Evening Post", cwd=tmp_path).stdout == "2 articles taken out.\n"
-    told = "All is well: catalogue, FAISS and tantivy hold the same passages.\n"
-    assert run_here("verify", cwd=tmp_path).stdout == told + "recall@10 of the dense index, 4 vectors: 1.0000\n"
+    healthy = "All is well: catalogue, FAISS and tantivy hold the same passages.\n"
+    assert run_here("verify", cwd=tmp_path).stdout == healthy + "recall@10 of the dense index, 4 vectors: 1.0000\n"
     well = json.loads(run_here("verify", "--json", cwd=tmp_path).stdout)
->>>>>>> h4
     assert well == {"well": True, "problems": [], "recall_at_10": 1.0, "sample": 4}
     for file in (tmp_path / "index" / "local").rglob("*"):
         if file.is_file():
@@ -478,15 +460,9 @@ def test_articles_are_taken_out_by_key_and_a_damaged_index_is_found_and_made_ane
     found = json.loads(done.stdout)
     assert (found["well"], found["recall_at_10"], found["sample"]) == (False, None, 0)
     assert found["problems"] == ["lexical.json cannot be read: Expecting value: line 1 column 1 (char 0)"]
-<<<<<<< HEAD
     message = "searchsvc: 1 wrong with the index; searchsvc rebuild makes its search files anew\n"
     assert done.stderr == message
-    done = run("rebuild", cwd=tmp_path)
-=======
-    said = "searchsvc: 1 wrong with the index; searchsvc rebuild makes its search files anew\n"
-    assert done.stderr == said
     done = run_here("rebuild", cwd=tmp_path)
->>>>>>> h4
     assert done.returncode == 0
     assert re.fullmatch(r"The search files were made anew: \d+ passages\.\n", done.stdout)
     assert run_here("verify", cwd=tmp_path).returncode == 0
@@ -531,15 +507,9 @@ def test_what_is_gone_from_a_folder_is_kept_until_it_is_pruned(tmp_path, run_her
         (news / f"{name}.txt").unlink()
     done = run_here("index", "news", cwd=tmp_path)
     assert (done.returncode, done.stdout[:31]) == (4, "Nothing has changed in 1 file (")
-<<<<<<< HEAD
     message = f"{news}: 2 of 3 files are gone; what they held is kept. If that is right: searchsvc index --prune {news}"
     assert "".join(done.stderr.split()) == "".join(message.split())
-    done = run("index", "news", "--json", cwd=tmp_path)
-=======
-    said = f"{news}: 2 of 3 files are gone; what they held is kept. If that is right: searchsvc index --prune {news}"
-    assert "".join(done.stderr.split()) == "".join(said.split())
     done = run_here("index", "news", "--json", cwd=tmp_path)
->>>>>>> h4
     report = json.loads(done.stdout)
     assert (done.returncode, report["kept"]) == (4, [{"folder": str(news), "gone": 2, "known": 3}])
     assert report.keys() >= {"files", "unchanged_files", "added", "changed", "unchanged", "removed", "passages",
@@ -560,19 +530,11 @@ def test_another_passage_size_embeds_anew_and_is_kept_from_then_on(built, tmp_pa
     done = run_here("rebuild", "--passage-tokens", "64", cwd=tmp_path)
     assert done.returncode == 0
     assert re.fullmatch(r"The search files were made anew: [\d,]+ passages\.\n", done.stdout)
-<<<<<<< HEAD
     message = "Embedding everything anew with all-MiniLM-L6-v2, passages of 64 tokens; the old index serves."
     assert " ".join(done.stderr.split()) == message
-    assert json.loads(run("status", "--json", cwd=tmp_path).stdout)["passage_tokens"] == 64
-    assert run("verify", cwd=tmp_path).returncode == 0
-    (hit, *_) = json.loads(run("search", "ferry to Hull", "--json", cwd=tmp_path).stdout)["hits"]
-=======
-    said = "Embedding everything anew with all-MiniLM-L6-v2, passages of 64 tokens; the old index serves."
-    assert " ".join(done.stderr.split()) == said
     assert json.loads(run_here("status", "--json", cwd=tmp_path).stdout)["passage_tokens"] == 64
     assert run_here("verify", cwd=tmp_path).returncode == 0
     (hit, *_) = json.loads(run_here("search", "ferry to Hull", "--json", cwd=tmp_path).stdout)["hits"]
->>>>>>> h4
     assert hit["article"]["key"] in {"ferry-1", "ferry-2"}
 
 
