@@ -1,9 +1,8 @@
 """Routes of articles: read, add, delete, and find those that are like one."""
 
-import hashlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, cast
 
 from fastapi import Body, Depends, FastAPI, HTTPException, Query
 from fastapi.params import Depends as Dependency
@@ -16,9 +15,7 @@ from searchsvc.interfaces.http.responses import document_errors, fresh
 from searchsvc.interfaces.serialize import serialize_report
 from searchsvc.library import Library
 from searchsvc.query import MAX_HITS
-from searchsvc.readers.fields import from_record
 from searchsvc.search.serialize import serialize_full_article, serialize_similar, serialize_versions
-from searchsvc.text.article import Problem, RawArticle, article_id
 
 
 def add_article_routes(app: FastAPI, library: Library, search_slot: Dependency) -> None:
@@ -87,12 +84,8 @@ def add_article_routes(app: FastAPI, library: Library, search_slot: Dependency) 
         """Add articles, or replace those with the same key: one object or a list; searchable when this answers."""
         new = articles if isinstance(articles, list) else [articles]
         _check_sizes(new, library.settings.article_bytes)
-        records = [record for number, article in enumerate(new, 1) for record in _read(article, number)]
-        report = library.add(records)
-        lost = {problem.where for problem in report.problems if problem.lost}
-        keys = [record.key for record in records if isinstance(record, RawArticle)]
-        ids = [None if key in lost else article_id(key) for key in keys]
-        added: schemas.AddReport = {"ids": ids, **serialize_report(report)}
+        report = library.add([cast(schemas.NewArticle, article.model_dump()) for article in new])
+        added: schemas.AddReport = {"ids": report.ids, **serialize_report(report)}
         return fresh(added)
 
     @app.delete(
@@ -106,7 +99,7 @@ def add_article_routes(app: FastAPI, library: Library, search_slot: Dependency) 
     )
     def delete_article(ident: Ident) -> Response:
         """Take an article out of the index."""
-        library.remove([library.article(ident).id])  # `remove` alone would also take a key or a source
+        library.delete(ident)
         return Response(status_code=204)
 
 
@@ -115,8 +108,3 @@ def _check_sizes(articles: Sequence[NewArticle], limit: int) -> None:
         size = len(article.text.encode())
         if size > limit:
             raise HTTPException(413, f"the text of article {number} has {size:,} bytes; at most {limit:,} are allowed")
-
-
-def _read(article: NewArticle, number: int) -> list[RawArticle | Problem]:
-    key = hashlib.blake2b(f"{article.title or ''}\n{article.text}".encode(), digest_size=16).hexdigest()
-    return list(from_record(article.model_dump(), where=f"article {number}", fallback_key=key))
