@@ -1,1 +1,1 @@
-"""The faces: command line and HTTP. Each translates between people or programs and the library; none decides."""
+"""The interfaces: command line, HTTP, MCP and client. Each translates between people or programs and the library."""

@@ -149,15 +149,8 @@ class FilterRequest(Strict):
     after: Date | None = _option("after", examples=["2024-06-01"])
     before: Date | None = _option("before", examples=["2024-06-30"])
     as_of: Date | None = _option("as_of", examples=["2024-06-18T10:00:00Z"])
-    source: Annotated[list[Name], BeforeValidator(_to_list)] = _option(
-        "sources", default=[], max_length=MAX_NAMES, description=f"{OPTIONS['sources'].description} May be repeated."
-    )
-    language: Annotated[list[Code], BeforeValidator(_to_list)] = _option(
-        "languages",
-        default=[],
-        max_length=MAX_NAMES,
-        description=f"{OPTIONS['languages'].description} May be repeated.",
-    )
+    source: Annotated[list[Name], BeforeValidator(_to_list)] = _option("sources", default=[], max_length=MAX_NAMES)
+    language: Annotated[list[Code], BeforeValidator(_to_list)] = _option("languages", default=[], max_length=MAX_NAMES)
 
     @model_validator(mode="before")
     @classmethod
