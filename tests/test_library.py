@@ -18,7 +18,7 @@ import pytest
 from searchsvc import Settings, models
 from searchsvc.errors import BadInput, Busy, DamagedCatalogue, ModelMismatch, NoIndex, NotFound, SearchsvcError
 from searchsvc.library import Library
-from searchsvc.search.recall import Verification
+from searchsvc.search.verification import Verification
 from searchsvc.text.article import Problem, RawArticle, article_id
 
 Words = Any  # see conftest

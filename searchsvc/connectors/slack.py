@@ -136,7 +136,7 @@ def _note(results: Results) -> Block:
     parts = [results.query.text]
     if results.period:
         parts.append(f"published {results.period.words}")
-    if results.is_doubtful:
+    if not results.convincing:
         parts.append("nothing convincing was found; this is the nearest")
     return _rich({"type": "rich_text_section", "elements": [_text(one_line(" · ".join(parts), 1_500), italic=True)]})
 

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from searchsvc.catalogue import Catalogue, EmbeddingSpace
+from searchsvc.errors import BadInput
 from searchsvc.models import Vectors
 from searchsvc.query.filter import Filter
 
@@ -103,11 +104,17 @@ class Engine(Protocol):
 
 
 def open_engine(name: str, folder: Path, space: EmbeddingSpace) -> Engine:
-    """Return the engine of a name, `local` or `memory`, over a space; only the local one keeps files, in `folder`."""
-    if name == "memory":
-        from searchsvc.engines.memory import MemoryEngine
+    """Return the engine of a name, `local` or `memory`, over a space; only the local one keeps files, in `folder`.
 
-        return MemoryEngine(space)
-    from searchsvc.engines.local import LocalEngine
+    Raises BadInput for another name.
+    """
+    match name:
+        case "local":
+            from searchsvc.engines.local import LocalEngine
 
-    return LocalEngine(folder, space)
+            return LocalEngine(folder, space)
+        case "memory":
+            from searchsvc.engines.memory import MemoryEngine
+
+            return MemoryEngine(space)
+    raise BadInput(f"there is no engine {name!r}", "local and memory are known")

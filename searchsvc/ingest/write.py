@@ -37,6 +37,7 @@ def write(
         if not may_commit():
             return 0
         if deleted := known - catalogue.vectors.known(known):
+            # All others count as known, so that only these are embedded again.
             embedded.append(preparer().embed(passages, digests - deleted))
         with catalogue.writing() as writer:
             put = writer.vectors.replace if replace else writer.vectors.add

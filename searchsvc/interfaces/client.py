@@ -1,4 +1,4 @@
-"""A client: what `Library` does in this process, asked of a server over HTTP; same methods, arguments and results.
+"""A client: searches, reads, adds and deletes as `Library` does, asked of a server over HTTP; same results.
 
     Client, AsyncClient ── Call: what is sent, and how the answer is read ──► one HTTP request ──► Results, …
 

@@ -7,8 +7,8 @@ from searchsvc import schemas
 from searchsvc.catalogue import FailingPart, Job
 from searchsvc.ingest.report import Report
 from searchsvc.library import Status
-from searchsvc.search.recall import Verification
 from searchsvc.search.serialize import iso
+from searchsvc.search.verification import Verification
 from searchsvc.text.article import Problem
 
 

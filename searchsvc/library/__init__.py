@@ -31,9 +31,9 @@ from searchsvc.readers.fields import from_dict
 from searchsvc.schemas import NewArticle
 from searchsvc.search.brief import Brief, brief_of
 from searchsvc.search.quotes import QuoteCheck
-from searchsvc.search.recall import Verification
 from searchsvc.search.results import Hit, Results
 from searchsvc.search.timeline import Timeline, timeline_of
+from searchsvc.search.verification import Verification
 from searchsvc.settings import Settings
 from searchsvc.text.article import Article, Problem, RawArticle, Version, article_id, storable
 

@@ -247,7 +247,7 @@ class Index:
             catalogue = self.catalogue
             self.note_loss(self.serving)
             yield
-            with self.supervised("folding") as is_due:
+            with self.supervised("near-duplicates") as is_due:
                 if is_due:
                     find_near_duplicates(catalogue)
             serving = self.serving

@@ -63,7 +63,7 @@ class Ingestion:
         report.add(self.resplit())
         index = self._index
         # Only where a commit was interrupted, or with an index of an older version.
-        while is_due(index.catalogue) and not index.health.is_waiting("folding"):
+        while is_due(index.catalogue) and not index.health.is_waiting("near-duplicates"):
             with index.commit_lock():
                 pass
         return report
@@ -103,7 +103,7 @@ class Ingestion:
         Without it, articles are as searchable as before: what nobody foresaw is reported, and tried again later.
         """
         index, report = self._index, Report()
-        with index.supervised("recutting") as is_due:
+        with index.supervised("resplitting") as is_due:
             if is_due:
                 report = Resplit(index.catalogue, index.serving.space, self.preparer(), index.commit_lock).run()
         return report

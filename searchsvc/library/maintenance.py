@@ -14,7 +14,7 @@ from searchsvc.ingest.repair import TABLES, Damage, Repair, find_damage
 from searchsvc.ingest.report import Progress
 from searchsvc.library.index import LOSS, Index, Serving
 from searchsvc.library.ingestion import Ingestion
-from searchsvc.search.recall import Verification, measure_recall
+from searchsvc.search.verification import Verification, measure_recall
 
 GRACE = timedelta(hours=1)  # for which what is no longer in force is kept, for searches that began before
 MIN_RECALL = 0.99  # of the dense index against exact search

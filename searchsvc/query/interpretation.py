@@ -50,7 +50,7 @@ class Interpretation:
     asks_for_name: bool = False
 
     def without_period(self) -> "Interpretation":
-        """Return the same without the period; bounds that were given stay."""
+        """Return the same without the period; both bounds were its, since none is read where bounds are given."""
         if self.period is None:
             return self
         return replace(self, period=None, filters=replace(self.filters, after=None, before=None))

@@ -23,12 +23,6 @@ KIND_WEIGHT = 0.15  # of holding the kind of thing that is asked for: a number, 
 FRAGMENT_WEIGHT = 0.2  # against what is no sentence: captions, headings, related headlines
 
 NUMBER = re.compile(
-    r"\b(?:how (?:many|much|long|old|often|far|tall|high|big|soon|fast|large|likely)|when"
-    r"|what (?:percent|percentage|number|year|age|share|magnitude))\b",
-    re.IGNORECASE,
-)
-ASKS_NAME = re.compile(r"\b(?:who|whom|whose|which|where|what)\b", re.IGNORECASE)
-NUMBER = re.compile(
     r"\d|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|dozens?|hundred|thousand|million|billion"
     r"|half)\b",
     re.IGNORECASE,

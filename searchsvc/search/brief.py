@@ -65,7 +65,7 @@ def brief_of(results: Results) -> Brief:
         question=results.query.text,
         as_of=results.as_of,
         confidence=results.confidence,
-        convincing=not results.is_doubtful,
+        convincing=results.convincing,
         days=tuple(
             BriefDay(day, tuple(citations))
             for day, citations in groupby(numbered, lambda citation: _day(citation.article))

@@ -74,6 +74,7 @@ class Pipeline:
     def _run(self, query: Query, interpretation: Interpretation) -> Results:
         snapshot, catalogue = self.snapshot, self.catalogue
         dense, fused = self._candidates(query, interpretation)
+        # Without folding each article is a cluster of its own: `int` gives its row back.
         cluster = catalogue.near_duplicates.cluster_of if query.fold else int
         ranking = fused.best_first()
         if query.fold:

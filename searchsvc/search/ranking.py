@@ -1,6 +1,6 @@
 """Ranking: candidates become an order. Pure functions over a few hundred rows; nothing here reads or writes anything.
 
-dense, lexical ── fuse ──► Fused ── freshen ──► Fused ── best first ──► Ranked ── group ──► passages to show
+dense, lexical ── fuse ──► Fused ── add_freshness ──► Fused ── best first ──► Ranked ── group ──► passages to show
 """
 
 import math
@@ -26,7 +26,7 @@ class Ranked:
     """A passage with its score, and what each part of the ranking gave and added; what they add is the score.
 
     Rank 0: that retriever did not find it. `recency` is 0 to 1. What pairs of words side by side add is a part of
-    `lexical_adds`, until `apart` tells the two apart.
+    `lexical_adds`, until `separate_pairs` tells the two apart.
     """
 
     row: int

@@ -94,9 +94,9 @@ class Results:
         return self.query.as_of
 
     @property
-    def is_doubtful(self) -> bool:
-        """Whether the library hardly answers the question, as far as that can be told."""
-        return self.confidence is not None and self.confidence < DOUBTFUL
+    def convincing(self) -> bool:
+        """Whether the library answers the question, as far as that can be told."""
+        return self.confidence is None or self.confidence >= DOUBTFUL
 
     def __iter__(self) -> Iterator[Hit]:
         return iter(self.hits)
@@ -113,7 +113,7 @@ class Results:
 
     def __repr__(self) -> str:
         count = f"{len(self.hits)} hit{'' if len(self.hits) == 1 else 's'}"
-        doubt = ", nothing convincing" if self.is_doubtful else ""
+        doubt = ", nothing convincing" if not self.convincing else ""
         first = f", first {self.hits[0]!r}" if self.hits else ""
         return f"<Results for {_short(self.query.text)!r}: {count}{doubt}{first}>"
 
@@ -128,7 +128,7 @@ class Results:
             f'<td style="text-align:left">{_marked(hit)}</td></tr>'
             for hit in self.hits
         )
-        doubt = "; nothing convincing was found" if self.is_doubtful or not self.hits else ""
+        doubt = "; nothing convincing was found" if not self.convincing or not self.hits else ""
         return f"<p>{escape(self.query.text)}{doubt}</p><table>{rows}</table>"
 
 

@@ -33,7 +33,7 @@ def serialize_results(results: "Results", *, explain: bool = False) -> schemas.R
         },
         "period": serialize_period(results.period),
         "confidence": rounded(results.confidence),
-        "convincing": not results.is_doubtful,
+        "convincing": results.convincing,
         "tokens": results.tokens,
         "hits": [serialize_hit(hit, results.as_of, explain=explain) for hit in results.hits],
     }

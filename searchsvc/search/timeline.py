@@ -43,6 +43,6 @@ def timeline_of(results: Results, limit: int) -> Timeline:
         question=results.query.text,
         as_of=results.as_of,
         confidence=results.confidence,
-        convincing=not results.is_doubtful,
+        convincing=results.convincing,
         days=tuple(Day(day, days[day]) for day in sorted(days)),
     )

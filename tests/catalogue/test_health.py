@@ -160,7 +160,7 @@ def test_what_cannot_be_put_on_record_is_known_here_and_put_there_later(
     assert failing(library) == {}
     held.execute("ROLLBACK")
     held.close()
-    fresh.health.well("folding")
+    fresh.health.well("near-duplicates")
     assert failing(library) == {"files": (1, "broken")}
 
 
@@ -394,7 +394,7 @@ def test_articles_are_searchable_though_folding_and_recutting_fail(
         broken.setattr("searchsvc.ingest.resplit.Resplit.run", fails)
         assert library.add([story(1)]).added == 1
         assert keys(library, "quagga") == {"story 1"}
-        assert set(failing(library)) == {"folding", "recutting"}
+        assert set(failing(library)) == {"near-duplicates", "resplitting"}
         assert library.index([]).added == 0  # and does not try for ever
     assert library.catalogue.near_duplicates.to_compare(1)
     later = Library(library.settings)  # which need not wait

@@ -12,7 +12,7 @@ from searchsvc.catalogue.connection import checksum
 from searchsvc.catalogue.lock import write_lock
 from searchsvc.ingest.repair import find_damage
 from searchsvc.library import Library
-from searchsvc.search.recall import Verification
+from searchsvc.search.verification import Verification
 from searchsvc.settings import Settings
 from searchsvc.text.article import RawArticle, article_id
 

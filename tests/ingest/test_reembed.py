@@ -16,7 +16,7 @@ import pytest
 from searchsvc.errors import Busy
 from searchsvc.ingest import reembed
 from searchsvc.library import Library
-from searchsvc.search.recall import Verification
+from searchsvc.search.verification import Verification
 from searchsvc.settings import Settings
 from searchsvc.text.article import RawArticle, article_id
 

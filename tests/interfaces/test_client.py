@@ -63,8 +63,8 @@ def test_a_search_gives_what_a_library_gives(client: Client) -> None:
     assert hit.answer is not None
     assert hit.answer.text == "Sushi chefs in Tokyo have begun serving tuna grown in laboratories."
     assert TUNA["text"][hit.answer.start : hit.answer.end] == hit.answer.text
-    assert (results.query.text, results.is_doubtful, results.index.articles) == (
-        "what do chefs in Tokyo serve", False, 2
+    assert (results.query.text, results.convincing, results.index.articles) == (
+        "what do chefs in Tokyo serve", True, 2
     )  # fmt: skip
 
 

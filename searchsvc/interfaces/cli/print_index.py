@@ -14,7 +14,7 @@ from searchsvc.ingest.scan import Kept
 from searchsvc.interfaces.cli.screen import INDENT, MAX_ADDRESS, print_text
 from searchsvc.interfaces.formatting import age, byte_size, counted, duration, long_date
 from searchsvc.library import Status
-from searchsvc.search.recall import Verification
+from searchsvc.search.verification import Verification
 from searchsvc.text.article import Problem
 from searchsvc.text.sanitize import one_line
 

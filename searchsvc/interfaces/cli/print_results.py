@@ -31,7 +31,7 @@ def print_results(console: Console, results: Results, *, explain: bool = False) 
     passages = f"{counted(len(results), 'passage')} in " if len(results) > articles else ""
     summary = f"{passages}{counted(articles, 'article')} found" if articles else "nothing found"
     print_text(console, Text(f"{summary} {among}", "dim"))
-    if results.is_doubtful and articles:
+    if not results.convincing and articles:
         print_text(console, Text(f"nothing convincing was found (confidence {results.confidence:.2f})", "yellow"))
     if period := results.period:
         print_text(console, Text(_describe_period(period), "dim"))

@@ -22,7 +22,7 @@ from searchsvc.service.jobs import Jobs
 
 SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)  # bounds of the histogram's buckets
 METHODS = frozenset({"GET", "HEAD", "POST", "DELETE", "OPTIONS"})
-KINDS = ("feed", "files", "watching", "watch", "folding", "recutting", "jobs", "warming", "workers")
+KINDS = ("feed", "files", "watching", "watch", "near-duplicates", "resplitting", "jobs", "warming", "workers")
 
 
 class Metrics:

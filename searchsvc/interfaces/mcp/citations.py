@@ -58,7 +58,7 @@ def cite_results(results: "Results", pages: str) -> schemas.CitedResults:
         "as_of": iso_seconds(results.as_of),
         "period": results.period.words if results.period else None,
         "confidence": rounded(results.confidence),
-        "convincing": not results.is_doubtful,
+        "convincing": results.convincing,
         "tokens": results.tokens,
         "hits": [_hit(hit, pages) for hit in results.hits],
     }

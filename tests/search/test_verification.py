@@ -14,7 +14,7 @@ import pytest
 from searchsvc.engines.local import LocalEngine, dense
 from searchsvc.engines.local import manifest as ledger
 from searchsvc.library import Library
-from searchsvc.search.recall import SAMPLE, Verification, measure_recall
+from searchsvc.search.verification import SAMPLE, Verification, measure_recall
 from searchsvc.text.article import RawArticle
 
 Shelf = Any  # see conftest
