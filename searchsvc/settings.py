@@ -1,7 +1,8 @@
 """Settings: every choice that a person can make, declared once.
 
 The environment variables (`SEARCHSVC_` and the name in capitals) and the command line's options are made from these
-fields; a test holds the table in docs/operating.md to them. Below the front door (`library`) nobody sees this object: parts are given plain values.
+fields; a test holds the table in docs/operating.md to them. Below the front door (`library`) nobody sees this object:
+parts are given plain values.
 """
 
 import os
