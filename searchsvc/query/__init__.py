@@ -9,7 +9,6 @@ line and the connectors take their names, types, defaults, bounds and descriptio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime, time
-from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Any, Self, TypedDict, Unpack, cast
 
@@ -177,6 +176,8 @@ def check_names(options: Mapping[str, object], known: Iterable[str]) -> None:
     names = list(known)
     for name in options:
         if name not in names:
+            from difflib import get_close_matches
+
             near = get_close_matches(name, names, 1)
             hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}"
             raise TypeError(f"there is no option {name!r}; {hint}")

@@ -48,11 +48,11 @@ def _query(call: Call) -> Query:
 
 def _ensure_index(call: Call, query: Query) -> int:
     """Make the first index from ./seeds where there is none, with all messages on stderr; return the exit code."""
+    if call.library.exists:
+        return DONE
     from searchsvc.interfaces.cli.print_index import print_report
     from searchsvc.query.interpretation import interpret
 
-    if call.library.exists:
-        return DONE
     interpret(query)  # what cannot be answered shall not first cost the minutes of making an index
     call.library.reranker  # noqa: B018  says so where it cannot be loaded
     if not SEEDS.is_dir():
