@@ -12,7 +12,7 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Self, Unpack
+from typing import TYPE_CHECKING, Self, Unpack
 
 from searchsvc.catalogue import Catalogue
 from searchsvc.catalogue.health import Health
@@ -28,7 +28,6 @@ from searchsvc.library.status import Status, status_of
 from searchsvc.models import Embedder, Reranker
 from searchsvc.query import MAX_HITS, FilterOptions, Query, QueryOptions, in_range
 from searchsvc.readers.fields import from_dict
-from searchsvc.schemas import NewArticle
 from searchsvc.search.brief import Brief, brief_of
 from searchsvc.search.quotes import QuoteCheck
 from searchsvc.search.results import Hit, Results
@@ -36,6 +35,9 @@ from searchsvc.search.timeline import Timeline, timeline_of
 from searchsvc.search.verification import Verification
 from searchsvc.settings import Settings
 from searchsvc.text.article import Article, Problem, RawArticle, Version, article_id, storable
+
+if TYPE_CHECKING:
+    from searchsvc.schemas import NewArticle
 
 __all__ = ["Announce", "Library", "Parts", "Status"]
 
@@ -167,7 +169,7 @@ class Library:
         self._maintenance.sweep()
         return report
 
-    def add(self, articles: NewArticle | RawArticle | Iterable[NewArticle | RawArticle | Problem]) -> Report:
+    def add(self, articles: "NewArticle | RawArticle | Iterable[NewArticle | RawArticle | Problem]") -> Report:
         """Add or replace articles; they are searchable when this returns.
 
         An article is a dict with at least a `text`; the others are `title, key, url, source, author, published,

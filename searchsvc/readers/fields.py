@@ -6,7 +6,6 @@ from dataclasses import replace
 from datetime import datetime
 
 from searchsvc.errors import BadInput
-from searchsvc.schemas import NewArticle
 from searchsvc.text.article import Problem, RawArticle, site_of
 from searchsvc.text.dates import parse_published
 from searchsvc.text.language import language_code
@@ -80,6 +79,8 @@ def from_dict(article: object, where: str) -> Iterator[RawArticle | Problem]:
     if isinstance(article, RawArticle | Problem):
         yield article
         return
+    from searchsvc.schemas import NewArticle
+
     if not isinstance(article, Mapping):
         raise BadInput(f"{where} is {type(article).__name__}, not a dict with a text")
     for name in article:

@@ -4,14 +4,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from html import escape
-from typing import overload
+from typing import TYPE_CHECKING, overload
 
-from searchsvc import schemas
 from searchsvc.query import Query
 from searchsvc.query.periods import Period
 from searchsvc.search.confidence import DOUBTFUL
 from searchsvc.search.serialize import serialize_results
 from searchsvc.text.article import Article, Excerpt, Span
+
+if TYPE_CHECKING:
+    from searchsvc import schemas
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +119,7 @@ class Results:
         first = f", first {self.hits[0]!r}" if self.hits else ""
         return f"<Results for {_short(self.query.text)!r}: {count}{doubt}{first}>"
 
-    def to_dict(self) -> schemas.Results:
+    def to_dict(self) -> "schemas.Results":
         """Return the results as JSON values, as a server sends them."""
         return serialize_results(self, explain=self.query.explain)
 

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, overload
 
-from searchsvc import schemas
 from searchsvc.query.periods import Period
 from searchsvc.text.article import Article, Excerpt, Version
 
-if TYPE_CHECKING:  # `results` serializes itself by this module
+if TYPE_CHECKING:  # `results` serializes itself by this module; `schemas` are types alone, and cost 20 ms
+    from searchsvc import schemas
     from searchsvc.search.brief import Brief, Citation
     from searchsvc.search.quotes import QuoteCheck
     from searchsvc.search.results import Explanation, Hit, Results
@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # `results` serializes itself by this module
 # ---------------------------------------------------------------------- search results
 
 
-def serialize_results(results: "Results", *, explain: bool = False) -> schemas.Results:
+def serialize_results(results: "Results", *, explain: bool = False) -> "schemas.Results":
     """Return the answer to a query."""
     return {
         "query": results.query.text,
@@ -39,7 +39,7 @@ def serialize_results(results: "Results", *, explain: bool = False) -> schemas.R
     }
 
 
-def serialize_period(period: Period | None) -> schemas.Period:
+def serialize_period(period: Period | None) -> "schemas.Period":
     """Return the time that the question names and the hits were published in; nulls where it names none."""
     if period is None:
         return {"after": None, "before": None, "words": None}
@@ -47,7 +47,7 @@ def serialize_period(period: Period | None) -> schemas.Period:
     return {"after": after, "before": iso_seconds(period.before), "words": period.words}
 
 
-def serialize_hit(hit: "Hit", as_of: datetime, *, explain: bool) -> schemas.Hit:
+def serialize_hit(hit: "Hit", as_of: datetime, *, explain: bool) -> "schemas.Hit":
     """Return one hit; `why` says how its score came about when `explain` is set."""
     revised = hit.article.revised
     return {
@@ -63,11 +63,11 @@ def serialize_hit(hit: "Hit", as_of: datetime, *, explain: bool) -> schemas.Hit:
     }
 
 
-def _span(excerpt: Excerpt) -> schemas.TextSpan:
+def _span(excerpt: Excerpt) -> "schemas.TextSpan":
     return {"text": excerpt.text, "start": excerpt.start, "end": excerpt.end}
 
 
-def serialize_why(why: "Explanation") -> schemas.Explanation:
+def serialize_why(why: "Explanation") -> "schemas.Explanation":
     """Return what each part of the ranking adds to the score."""
     return {
         "dense": {"rank": why.dense_rank or None, "cosine": round(why.cosine, 4), "adds": round(why.dense_adds, 4)},
@@ -105,12 +105,12 @@ def explain_in_words(why: "Explanation") -> str:
     return f"{'; '.join(parts)}."
 
 
-def serialize_similar(ident: str, hits: "Sequence[Hit]", now: datetime) -> schemas.SimilarArticles:
+def serialize_similar(ident: str, hits: "Sequence[Hit]", now: datetime) -> "schemas.SimilarArticles":
     """Return the articles that are like one."""
     return {"id": ident, "hits": [serialize_hit(hit, now, explain=False) for hit in hits]}
 
 
-def serialize_timeline(timeline: "Timeline") -> schemas.Timeline:
+def serialize_timeline(timeline: "Timeline") -> "schemas.Timeline":
     """Return a timeline, oldest day first."""
     return {
         "query": timeline.question,
@@ -124,7 +124,7 @@ def serialize_timeline(timeline: "Timeline") -> schemas.Timeline:
     }
 
 
-def serialize_brief(brief: "Brief") -> schemas.Brief:
+def serialize_brief(brief: "Brief") -> "schemas.Brief":
     """Return a brief: its citations by day."""
     return {
         "query": brief.question,
@@ -141,7 +141,7 @@ def serialize_brief(brief: "Brief") -> schemas.Brief:
     }
 
 
-def _citation(citation: "Citation") -> schemas.Citation:
+def _citation(citation: "Citation") -> "schemas.Citation":
     return {
         "number": citation.number,
         **_span(citation.sentence),
@@ -150,7 +150,7 @@ def _citation(citation: "Citation") -> schemas.Citation:
     }
 
 
-def serialize_quote_check(check: "QuoteCheck") -> schemas.QuoteCheck:
+def serialize_quote_check(check: "QuoteCheck") -> "schemas.QuoteCheck":
     """Return whether a quote was found, and the true wording."""
     article = check.article
     return {
@@ -164,7 +164,7 @@ def serialize_quote_check(check: "QuoteCheck") -> schemas.QuoteCheck:
 # ---------------------------------------------------------------------- articles
 
 
-def serialize_article(article: Article) -> schemas.Article:
+def serialize_article(article: Article) -> "schemas.Article":
     """Return an article without its text."""
     return {
         "id": article.id,
@@ -182,7 +182,7 @@ def serialize_article(article: Article) -> schemas.Article:
     }
 
 
-def serialize_full_article(article: Article, window: tuple[int, int] | None = None) -> schemas.FullArticle:
+def serialize_full_article(article: Article, window: tuple[int, int] | None = None) -> "schemas.FullArticle":
     """Return an article with its text, or with the part of it between two offsets."""
     start, end = window or (0, len(article.text))
     full: schemas.FullArticle = {
@@ -196,7 +196,7 @@ def serialize_full_article(article: Article, window: tuple[int, int] | None = No
     return full
 
 
-def serialize_near_duplicate(article: Article) -> schemas.NearDuplicate:
+def serialize_near_duplicate(article: Article) -> "schemas.NearDuplicate":
     """Return a near-duplicate of a hit's article."""
     return {
         "id": article.id,
@@ -209,7 +209,7 @@ def serialize_near_duplicate(article: Article) -> schemas.NearDuplicate:
     }
 
 
-def serialize_versions(versions: Sequence[Version]) -> schemas.Versions:
+def serialize_versions(versions: Sequence[Version]) -> "schemas.Versions":
     """Return the texts that an article has had, newest first."""
     return {
         "versions": [
