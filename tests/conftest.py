@@ -23,9 +23,11 @@ import pytest
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from searchsvc import models
 from searchsvc.catalogue import Catalogue, EmbeddingSpace
 from searchsvc.library import Library
-from searchsvc.models import Vectors
+from searchsvc.models import Embedder, Vectors
+from searchsvc.models.embedder import BUNDLED
 from searchsvc.settings import Settings
 from searchsvc.text.analysis import content_terms
 from searchsvc.text.article import Article
@@ -107,6 +109,24 @@ class BagOfWords:
 
     def sentences(self, texts: Sequence[str]) -> Vectors:
         return np.array([self.question(text) for text in texts], np.float32).reshape(-1, self.dimension)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_bundled_model() -> Iterator[None]:
+    """Load the bundled model once a process: each costs a second and 200 MB, and a Library would load its own."""
+    load, loaded = models.load_embedder, dict[tuple[str, str, Path], Embedder]()
+
+    def load_once(name: str, *, device: str, cache: Path, announce: Callable[[str], None]) -> Embedder:
+        key = (name, device, cache)
+        if name != BUNDLED:
+            return load(name, device=device, cache=cache, announce=announce)
+        if key not in loaded:
+            loaded[key] = load(name, device=device, cache=cache, announce=announce)
+        return loaded[key]
+
+    models.load_embedder = load_once
+    yield
+    models.load_embedder = load
 
 
 @pytest.fixture

@@ -1,8 +1,6 @@
 """The library: one index, as Python programs, servers and chat tools use it.
 
-Library ── search, timeline, brief, similar, verify_quote ──► Results, Timeline, Brief, …
-        ── index, add, remove ─────────────────────────────► Report            (see `ingestion`)
-        ── rebuild, verify, tidy, backup, restore                              (see `maintenance`)
+search, timeline, brief … ── `answers` · index, add, remove ── `ingestion` · rebuild, verify, restore … ── `maintenance`
 """
 
 import time

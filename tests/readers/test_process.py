@@ -375,7 +375,7 @@ def test_a_feed_or_page_that_takes_too_long_is_one_that_cannot_be_used(site: Sit
     impatient = ReaderProcesses(0.01, memory_for(LIMIT))  # too short for the libraries to be loaded
     with pytest.raises(Unreadable, match=r"^reading took more than 0\.01 seconds$"):
         list(impatient.article_on(PAGE.encode(), "", f"{site.url}/1"))
-    items = "<item><guid>1</guid></item>" * 20_000
+    items = "<item><description>&lt;p&gt;It rained.&lt;/p&gt;</description></item>" * 20_000
     site.page("/feed", f"<rss version='2.0'><channel><title>T</title>{items}</channel></rss>", "application/rss+xml")
     with pytest.raises(Unreadable, match=r"^reading took more than 0\.01 seconds$"):
         polled(site, impatient)
