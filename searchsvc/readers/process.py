@@ -112,7 +112,7 @@ class _Worker:
         """Start it; raises Busy where that cannot be."""
         self._timeout = timeout
         self._requests = 0
-        self._is_busy = self._has_ended = False
+        self._is_busy = self._has_ended = self._is_late = False
         try:
             self._process = _start(timeout, memory)
         except OSError as fault:
@@ -154,7 +154,7 @@ class _Worker:
     def _send(self, line: bytes, body: bytes) -> None:
         assert self._process.stdin is not None
         # A page does not fit into a pipe, as a line does: where the process does not read it, this thread would hang.
-        killer = threading.Timer(self._timeout, self._process.kill) if body else None
+        killer = threading.Timer(self._timeout, self._kill_late) if body else None
         if killer:
             killer.start()
         with suppress(OSError):  # then its messages end too, which says why
@@ -163,17 +163,25 @@ class _Worker:
         if killer:
             killer.cancel()
 
+    def _kill_late(self) -> None:
+        self._is_late = True
+        self._process.kill()
+
     def _next(self, timeout: float) -> Message:
         try:
             line = self._lines.get(timeout=timeout)
         except queue.Empty:
             self.end()
-            raise Unreadable(f"reading took more than {timeout:g} seconds") from None
+            raise self._late(timeout) from None
         if line.endswith(b"\n"):
             with suppress(ValueError):
                 return deserialize(line)
         self._has_ended = not line
-        raise Unreadable(f"the process that read it {_ending(self.end())}")
+        code = self.end()
+        raise self._late(timeout) if self._is_late else Unreadable(f"the process that read it {_ending(code)}")
+
+    def _late(self, timeout: float) -> Unreadable:
+        return Unreadable(f"reading took more than {timeout:g} seconds")
 
 
 def _start(timeout: float, memory: int) -> "subprocess.Popen[bytes]":
