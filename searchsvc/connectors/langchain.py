@@ -38,7 +38,7 @@ class SearchsvcRetriever(BaseRetriever):
         **options: Unpack[QueryOptions],
     ) -> None:
         """Refuse unknown options with TypeError, and values that cannot be used with BadInput."""
-        Query("?", **_with_limit(options, k))
+        Query("?", **_with_limit(options, k))  # which refuses what no question could be asked with
         super().__init__(library=library, options=_with_limit(options, k), tags=tags, metadata=metadata)  # type: ignore[call-arg]
 
     def _get_relevant_documents(

@@ -26,7 +26,7 @@ class SearchsvcRetriever(BaseRetriever):
         further. Raises TypeError for an unknown option, BadInput for a value that cannot be used.
         """
         super().__init__()
-        Query("?", **options)
+        Query("?", **options)  # which refuses what no question could be asked with
         self.library = library
         self.options = options
 

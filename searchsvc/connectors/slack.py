@@ -29,6 +29,7 @@ from searchsvc.library import Library
 from searchsvc.query import MAX_HITS
 from searchsvc.search.results import Hit, Results
 from searchsvc.settings import Settings
+from searchsvc.text.dates import long_date
 from searchsvc.text.sanitize import one_line, sanitize
 
 TOKENS = ("SLACK_BOT_TOKEN", "SLACK_APP_TOKEN")  # xoxb-…, xapp-…
@@ -149,7 +150,7 @@ def _block(hit: Hit, library: Library | Client) -> Block:
     head = {"type": "link", "url": url, "text": title, "style": {"bold": True}} if url else _text(title, bold=True)
     published, others = article.published, len(hit.also_in)
     facts = [
-        f"{published.day} {published:%B} {published.year}" if published else "undated",
+        long_date(published) if published else "undated",
         one_line(article.credit or "", LONGEST_NAME),
         f"and in {others} other{'s' if others > 1 else ''}" if others else "",
     ]

@@ -2,17 +2,14 @@
 
 from datetime import UTC, datetime
 
+from searchsvc.text.dates import long_date
+
 UNITS = ((1e3, "KB"), (1e6, "MB"), (1e9, "GB"))
 
 
 def counted(number: int, noun: str) -> str:
     """Return `1 article`, `4,000 articles`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-def long_date(moment: datetime) -> str:
-    """Return a date as `18 June 2024`."""
-    return f"{moment.day} {moment:%B} {moment.year}"
 
 
 def duration(seconds: float) -> str:

@@ -165,11 +165,6 @@ class Query:
         wider = cast(QueryOptions, {"limit": limit, **options} if isinstance(query, str) else options)
         return cls.of(query, wider)
 
-    def to_dict(self) -> dict[str, object]:
-        """Return the question and those options that are not the defaults."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {name: value for name, value in values.items() if name not in OPTIONS or value != OPTIONS[name].default}
-
 
 def check_names(options: Mapping[str, object], known: Iterable[str]) -> None:
     """Raise TypeError for the first option that is not known, with the nearest one that is."""

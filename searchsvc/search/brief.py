@@ -11,6 +11,7 @@ from itertools import groupby
 from searchsvc.search.results import Results
 from searchsvc.search.timeline import about
 from searchsvc.text.article import Article, Excerpt
+from searchsvc.text.dates import long_date
 from searchsvc.text.sanitize import escape_markdown, link
 
 ENTITY = re.compile(r"&(?=#?\w+;)")  # which Markdown would read in an address, too
@@ -78,9 +79,9 @@ def brief_markdown(brief: Brief) -> str:
     parts = [f"# {escape_markdown(brief.question, LONGEST_SENTENCE)}"]
     if not brief.convincing or not brief.days:
         parts.append("**Nothing convincing was found.**")
-    parts.append(f"As of {_long(brief.as_of.date())}. Every sentence is quoted word for word.")
+    parts.append(f"As of {long_date(brief.as_of.date())}. Every sentence is quoted word for word.")
     for day in brief.days:
-        parts.append(f"## {_long(day.date) if day.date else 'Undated'}")
+        parts.append(f"## {long_date(day.date) if day.date else 'Undated'}")
         parts += [
             f"> {escape_markdown(citation.sentence.text, LONGEST_SENTENCE)} [{citation.number}]"
             for citation in day.citations
@@ -97,7 +98,7 @@ def _source(citation: Citation) -> str:
     parts = [
         f"[{title}](<{url}>)" if url else title,
         escape_markdown(article.credit.removeprefix("www.")) if article.credit else "",
-        _long(article.published.astimezone(UTC).date()) if article.published else "undated",
+        long_date(article.published.astimezone(UTC).date()) if article.published else "undated",
         f"`{article.id}`, characters {citation.sentence.start} to {citation.sentence.end}",
         f"also in {len(citation.also_in)} more" if citation.also_in else "",
     ]
@@ -106,7 +107,3 @@ def _source(citation: Citation) -> str:
 
 def _day(article: Article) -> date | None:
     return article.published.astimezone(UTC).date() if article.published else None
-
-
-def _long(day: date) -> str:
-    return f"{day.day} {day:%B} {day.year}"

@@ -194,7 +194,7 @@ class Pipeline:
                     highlights=tuple(dict.fromkeys((start, end) for _, start, end in matches)),
                     also_in=found.near_duplicates.get(candidate.article, ()),
                     sentences=passage.sentences,
-                    why=candidate.explanation,
+                    why=candidate,
                 )
             )
         return tuple(hits)

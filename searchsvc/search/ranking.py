@@ -5,7 +5,7 @@ dense, lexical ── fuse ──► Fused ── add_freshness ──► Fused 
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,33 +21,15 @@ AGREEING = 3  # passages of an article, each counting …
 FADING = 0.7  # … so much of the one before
 
 
-@dataclass(frozen=True, slots=True)
-class Ranked:
-    """A passage with its score, and what each part of the ranking gave and added; what they add is the score.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ranked(Explanation):
+    """A passage and its article, by row, with the score and how it came about.
 
-    Rank 0: that retriever did not find it. `recency` is 0 to 1. What pairs of words side by side add is a part of
-    `lexical_adds`, until `separate_pairs` tells the two apart.
+    What pairs of terms add is a part of `lexical_adds`, until `separate_pairs` takes it out.
     """
 
     row: int
     article: int
-    score: float
-    dense_rank: int
-    cosine: float
-    dense_adds: float
-    lexical_rank: int
-    bm25: float
-    lexical_adds: float
-    pairs_adds: float = 0.0
-    agreement_adds: float = 0.0
-    recency: float = 0.0
-    freshness_adds: float = 0.0
-    rerank_adds: float = 0.0
-
-    @property
-    def explanation(self) -> Explanation:
-        """What each part of the ranking gave and added, as a hit tells it."""
-        return Explanation(**{field.name: getattr(self, field.name) for field in fields(Explanation)})
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,7 +67,7 @@ def similar(
                     passage=articles[candidate.article].excerpt(passage.start, passage.end),
                     answer=articles[candidate.article].excerpt(*answer),
                     sentences=passage.sentences,
-                    why=candidate.explanation,
+                    why=candidate,
                 )
             )
     return tuple(hits)
@@ -86,7 +86,17 @@ def _nearest(vectors: NDArray[np.float16], snapshot: Snapshot, filters: Filter) 
             best[row, article] = max(cosine, best.get((row, article), -1.0))
     for rank, (row, article) in enumerate(sorted(best, key=lambda pair: (-best[pair], pair)), 1):
         cosine = best[row, article]
-        yield Ranked(row, article, cosine, rank, cosine, cosine, 0, 0.0, 0.0)
+        yield Ranked(
+            row=row,
+            article=article,
+            score=cosine,
+            dense_rank=rank,
+            cosine=cosine,
+            dense_adds=cosine,
+            lexical_rank=0,
+            bm25=0.0,
+            lexical_adds=0.0,
+        )
 
 
 def _central(sentences: tuple[Span, ...], vectors: NDArray[np.int8]) -> Span:

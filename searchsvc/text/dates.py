@@ -59,6 +59,11 @@ def parse_published(value: object) -> datetime | None:
     return moment
 
 
+def long_date(day: date) -> str:
+    """Return a day as `18 June 2024`."""
+    return f"{day.day} {day:%B} {day.year}"
+
+
 def parse_bound(text: str, *, end: bool) -> datetime:
     """Return the moment at which a search begins or, with `end`, ends.
 

@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
-from searchsvc import AsyncClient, Client, Library, SearchsvcError, Settings, errors
+from searchsvc import AsyncClient, Client, Library, Query, SearchsvcError, Settings, errors
 from searchsvc.interfaces.http.requests import NewArticle as Accepted
 from searchsvc.schemas import NewArticle
 from searchsvc.search.results import Results
@@ -210,6 +210,13 @@ def test_headers_go_with_every_request(site: Site) -> None:
     with Client(site.url, key="secret", headers={"X-Newsroom": "Basel"}) as client:
         assert client.job("1") == {}
     assert (site.headers[0]["Authorization"], site.headers[0]["X-Newsroom"]) == ("Bearer secret", "Basel")
+
+
+def test_now_is_by_the_servers_clock_unless_a_moment_is_given(site: Site) -> None:
+    with Client(site.url) as client:
+        for query in ("tuna", Query("tuna", as_of="2024-06-18")):
+            raised(errors.Unserved, lambda query=query: client.timeline(query))
+    assert ["as_of=" in asked for asked in site.asked] == [False, True]
 
 
 def test_an_async_client_answers_as_the_other_does(client: Client) -> None:

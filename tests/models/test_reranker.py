@@ -178,7 +178,17 @@ def test_the_sigmoid_neither_overflows_nor_turns_what_is_small_to_nothing():
 
 
 def ranked(row: int, score: float) -> Ranked:
-    return Ranked(row, row, score, 1, 0.5, score / 2, 1, 3.0, score / 2)
+    return Ranked(
+        row=row,
+        article=row,
+        score=score,
+        dense_rank=1,
+        cosine=0.5,
+        dense_adds=score / 2,
+        lexical_rank=1,
+        bm25=3.0,
+        lexical_adds=score / 2,
+    )
 
 
 def test_passages_get_the_order_of_their_scores_and_equal_ones_keep_theirs():

@@ -95,7 +95,6 @@ def test_a_query_is_a_value():
     assert pickle.loads(pickle.dumps(query)) == query == Query.of("x", {"limit": 3, "as_of": "2024-06-01T00:00"})
     assert Query.of(query, {}) is query
     assert Query.of(query, {"limit": 4}) == Query("x", limit=4, as_of=JUNE)
-    assert query.to_dict() == {"text": "x", "limit": 3, "as_of": JUNE}
     with pytest.raises(AttributeError):
         query.limit = 4
 

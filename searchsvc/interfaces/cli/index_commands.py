@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from searchsvc.errors import BadInput
 from searchsvc.interfaces.cli.call import DONE, FAILED, SOME_UNREADABLE, Call, as_text, write_error, write_json
-from searchsvc.interfaces.formatting import byte_size, counted, long_date
+from searchsvc.interfaces.formatting import byte_size, counted
+from searchsvc.text.dates import long_date
 
 if TYPE_CHECKING:
     from searchsvc.ingest.report import Report

@@ -6,7 +6,8 @@ from searchsvc.evaluation import Evaluation
 from searchsvc.evaluation.comparison import Change, Comparison
 from searchsvc.evaluation.measures import MAIN
 from searchsvc.interfaces.cli.screen import Screen, print_text
-from searchsvc.interfaces.formatting import counted, long_date
+from searchsvc.interfaces.formatting import counted
+from searchsvc.text.dates import long_date
 from searchsvc.text.sanitize import one_line
 
 COLUMN = 12

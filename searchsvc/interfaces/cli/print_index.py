@@ -12,10 +12,11 @@ from rich.text import Text
 from searchsvc.ingest.report import Progress, Report
 from searchsvc.ingest.scan import Kept
 from searchsvc.interfaces.cli.screen import INDENT, MAX_ADDRESS, print_text
-from searchsvc.interfaces.formatting import age, byte_size, counted, duration, long_date
+from searchsvc.interfaces.formatting import age, byte_size, counted, duration
 from searchsvc.library import Status
 from searchsvc.search.verification import Verification
 from searchsvc.text.article import Problem
+from searchsvc.text.dates import long_date
 from searchsvc.text.sanitize import one_line
 
 MAX_PROBLEMS = 20

@@ -8,12 +8,13 @@ from rich.console import Console
 from rich.text import Text
 
 from searchsvc.interfaces.cli.screen import INDENT, MAX_ADDRESS, print_text
-from searchsvc.interfaces.formatting import counted, long_date
+from searchsvc.interfaces.formatting import counted
 from searchsvc.query.interpretation import interpret
 from searchsvc.query.periods import Period
 from searchsvc.search.results import Hit, Results
 from searchsvc.search.serialize import explain_in_words
 from searchsvc.text.article import Article, public_address
+from searchsvc.text.dates import long_date
 from searchsvc.text.sanitize import one_line, safe
 
 CREDENTIALS = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#]*@", re.IGNORECASE)

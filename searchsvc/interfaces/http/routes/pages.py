@@ -19,13 +19,13 @@ from markupsafe import Markup
 from starlette.responses import HTMLResponse, Response
 
 from searchsvc.errors import SearchsvcError
-from searchsvc.interfaces.formatting import long_date
 from searchsvc.interfaces.http.hidden_paths import HiddenPaths
 from searchsvc.interfaces.http.requests import Ident, Only, offsets
 from searchsvc.interfaces.http.responses import SECURITY_HEADERS
 from searchsvc.library import Library
 from searchsvc.search.results import Hit, Results
 from searchsvc.text.article import Article, Span
+from searchsvc.text.dates import long_date
 from searchsvc.text.sanitize import link, one_line, safe
 
 TEMPLATES = Environment(
