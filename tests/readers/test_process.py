@@ -371,6 +371,15 @@ def test_a_linked_page_at_which_a_library_fails_costs_its_entry_alone(site: Site
     assert good.article is not None
 
 
+def test_a_process_that_does_not_take_a_page_is_late_and_not_out_of_memory() -> None:
+    readers = ReaderProcesses(2.0, memory_for(LIMIT))
+    assert list(readers.article_on(PAGE.encode(), "", "https://a.example/1"))
+    (idle,) = readers._idle
+    os.kill(idle._process.pid, signal.SIGSTOP)
+    with pytest.raises(Unreadable, match=r"^reading took more than 2 seconds$"):  # the page does not fit into a pipe
+        list(readers.article_on(PAGE.encode() + b" " * 1_000_000, "", "https://a.example/2"))
+
+
 def test_a_feed_or_page_that_takes_too_long_is_one_that_cannot_be_used(site: Site) -> None:
     impatient = ReaderProcesses(0.01, memory_for(LIMIT))  # too short for the libraries to be loaded
     with pytest.raises(Unreadable, match=r"^reading took more than 0\.01 seconds$"):
