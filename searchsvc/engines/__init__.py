@@ -39,7 +39,7 @@ class Snapshot(Protocol):
         """The number of the last change of the catalogue that it holds."""
 
     @property
-    def stamp(self) -> str:
+    def identity(self) -> str:
         """What tells that change from the one with the same number in another catalogue."""
 
     @property

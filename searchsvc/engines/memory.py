@@ -47,7 +47,7 @@ class MemorySnapshot:
     """All passages of one state of the catalogue: vectors (n, dimension), columns and texts, by ascending row."""
 
     generation: int
-    stamp: str
+    identity: str
     articles: int
     updated: datetime | None
     vectors: Vectors
@@ -135,9 +135,9 @@ class MemoryEngine:
         """Return the newest state; the same object as before where nothing has changed."""
         with self._lock, catalogue.reading():
             generation = catalogue.changes.last()
-            current, stamp = self._current, catalogue.changes.identity(generation)
-            if current is None or (current.generation, current.stamp) != (generation, stamp):
-                self._current = current = _read(catalogue, self._space, generation, stamp)
+            current, identity = self._current, catalogue.changes.identity(generation)
+            if current is None or (current.generation, current.identity) != (generation, identity):
+                self._current = current = _read(catalogue, self._space, generation, identity)
             return current
 
     def applied(self, catalogue: Catalogue) -> int:
@@ -159,7 +159,7 @@ def _phrases(phrases: Sequence[str]) -> list[list[str]]:
     return [tokens for tokens in map(surface_tokens, phrases) if tokens]
 
 
-def _read(catalogue: Catalogue, space: EmbeddingSpace, generation: int, stamp: str) -> MemorySnapshot:
+def _read(catalogue: Catalogue, space: EmbeddingSpace, generation: int, identity: str) -> MemorySnapshot:
     articles, _ = catalogue.changes.between(0, generation)
     vectors, columns = read_articles(catalogue, articles, space)
     texts: list[IndexedText] = []
@@ -171,4 +171,4 @@ def _read(catalogue: Catalogue, space: EmbeddingSpace, generation: int, stamp: s
             texts.append(IndexedText(Counter(words), Counter(pairwise(words)), title, surface))
     count = len(np.unique(columns["article"]))
     updated = catalogue.changes.time_of(generation)
-    return MemorySnapshot(generation, stamp, count, updated, vectors.astype(np.float32), columns, tuple(texts))
+    return MemorySnapshot(generation, identity, count, updated, vectors.astype(np.float32), columns, tuple(texts))

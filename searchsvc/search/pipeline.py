@@ -83,7 +83,7 @@ class Pipeline:
             ranking = self._reranked(interpretation.topic, ranking, self.reranker)
         with catalogue.reading():
             ranked = group(ranking, query.limit + SPARE, query.per_article, cluster)
-            if catalogue.changes.identity(snapshot.generation) != snapshot.stamp:
+            if catalogue.changes.identity(snapshot.generation) != snapshot.identity:
                 raise DamagedIndex("the index is being replaced")
             passages = catalogue.passages.by_row(candidate.row for candidate in ranked)
             articles = catalogue.articles.by_row({candidate.article for candidate in ranked})

@@ -35,7 +35,7 @@ def similar(
     the whole of it. Raises DamagedIndex where the catalogue was replaced by another since the snapshot was taken.
     """
     with catalogue.reading():
-        if catalogue.changes.identity(snapshot.generation) != snapshot.stamp:
+        if catalogue.changes.identity(snapshot.generation) != snapshot.identity:
             raise DamagedIndex("the index is being replaced")
         own_cluster = catalogue.near_duplicates.cluster_of(article.row)
         nearest = [*_nearest(catalogue.vectors.of_articles([article.row], space.row).vectors, snapshot, filters)]

@@ -31,7 +31,7 @@ class LocalSnapshot:
     """A mapped part, a fresh part, which rows of the mapped one are dead, and a tantivy searcher."""
 
     generation: int
-    stamp: str
+    identity: str
     articles: int
     passages: int
     updated: datetime | None
@@ -99,7 +99,7 @@ class LocalEngine:
         self._folder.mkdir(parents=True, exist_ok=True)
         try:
             lexical = self._open_lexical()
-            _check_stamp(catalogue, lexical.generation, lexical.stamp)
+            _check_identity(catalogue, lexical.generation, lexical.identity)
             lexical.apply(catalogue, self._space)
         except DamagedIndex:
             self._lexical = None
@@ -109,7 +109,7 @@ class LocalEngine:
         self._lexical = lexical
         try:
             mapped = self._mapped()
-            _check_stamp(catalogue, mapped.generation, mapped.stamp)
+            _check_identity(catalogue, mapped.generation, mapped.identity)
             added, removed = catalogue.changes.between(mapped.generation, catalogue.changes.last())
             dead = int(mapped.part.of(removed).sum())
             fresh = catalogue.passages.count(added, self._space.row)
@@ -129,11 +129,11 @@ class LocalEngine:
     def lost(self, catalogue: Catalogue) -> str | None:
         """Return, in words, what the catalogue has lost of the changes that the files hold; None if nothing."""
         try:
-            applied, stamp = Lexical.applied_in(self._folder)
+            applied, identity = Lexical.applied_in(self._folder)
         except DamagedIndex:
             return None
-        lineage, _, made_at = stamp.partition(" ")
-        if lineage != catalogue.lineage() or stamp == catalogue.changes.identity(applied) or not applied:
+        lineage, _, made_at = identity.partition(" ")
+        if lineage != catalogue.lineage() or identity == catalogue.changes.identity(applied) or not applied:
             return None
         last = catalogue.changes.last()
         count = f"up to {applied - last:,} changes" if applied > last else "changes"
@@ -209,19 +209,19 @@ class LocalEngine:
 
     def _newest(self, catalogue: Catalogue) -> LocalSnapshot:
         lexical = self._open_lexical()
-        generation, stamp = lexical.generation, lexical.stamp
-        _check_stamp(catalogue, generation, stamp)
+        generation, identity = lexical.generation, lexical.identity
+        _check_identity(catalogue, generation, identity)
         current = self._current
-        if current is None or (current.generation, current.stamp) != (generation, stamp):
-            self._current = current = self._take(catalogue, lexical, generation, stamp)
+        if current is None or (current.generation, current.identity) != (generation, identity):
+            self._current = current = self._take(catalogue, lexical, generation, identity)
         return current
 
-    def _take(self, catalogue: Catalogue, lexical: Lexical, generation: int, stamp: str) -> LocalSnapshot:
+    def _take(self, catalogue: Catalogue, lexical: Lexical, generation: int, identity: str) -> LocalSnapshot:
         mapped = self._mapped()
         part = mapped.part
         with catalogue.reading():
-            _check_stamp(catalogue, generation, stamp)
-            _check_stamp(catalogue, mapped.generation, mapped.stamp)
+            _check_identity(catalogue, generation, identity)
+            _check_identity(catalogue, mapped.generation, mapped.identity)
             applied, vectors, columns, dead = self._before(catalogue, mapped, generation)
             added, removed = catalogue.changes.between(applied, generation)
             removed += catalogue.articles.deleted(catalogue.changes.between(generation, catalogue.changes.last())[1])
@@ -235,7 +235,7 @@ class LocalEngine:
         dates = (part.columns["published"][~dead], fresh.columns["published"])
         return LocalSnapshot(
             generation=generation,
-            stamp=stamp,
+            identity=identity,
             articles=int(np.count_nonzero(np.diff(articles))) + bool(len(articles)),
             passages=len(articles),
             updated=updated,
@@ -256,7 +256,7 @@ class LocalEngine:
             current is not None
             and current.mapped is mapped.part
             and current.generation <= generation
-            and current.stamp == catalogue.changes.identity(current.generation)
+            and current.identity == catalogue.changes.identity(current.generation)
         ):
             applied = max(current.generation, mapped.generation)  # files that are made anew may be ahead for a while
             return applied, current.fresh_vectors, current.fresh.columns, current.dead
@@ -279,7 +279,7 @@ class LocalEngine:
         self._lexical = self._current = self._opened = None
 
 
-def _check_stamp(catalogue: Catalogue, generation: int, stamp: str) -> None:
+def _check_identity(catalogue: Catalogue, generation: int, identity: str) -> None:
     """Raise DamagedIndex where the change that files hold as their last is not the one of this catalogue."""
-    if stamp != catalogue.changes.identity(generation):
+    if identity != catalogue.changes.identity(generation):
         raise DamagedIndex("the index files are of another catalogue")

@@ -71,11 +71,11 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Mapped:
-    """The part that is in force, the number of the last change that it holds, and that change's stamp."""
+    """The part that is in force, the number of the last change that it holds, and that change's identity."""
 
     part: Part
     generation: int
-    stamp: str
+    identity: str
 
 
 def part_of(vectors: NDArray[np.float16], columns: Columns, dimension: int) -> Part:
@@ -123,7 +123,7 @@ def write(folder: Path, catalogue: Catalogue, space: EmbeddingSpace) -> None:
             vectors, more = read_articles(catalogue, added[start : start + BATCH], space)
             index.add(vectors.astype(np.float32))
             columns.append(more)
-        stamp = catalogue.changes.identity(generation)
+        identity = catalogue.changes.identity(generation)
     stem = f"dense-{generation:012d}"
     files = {"vectors": folder / f"{stem}.faiss", "columns": folder / f"{stem}.npy"}
     # Written aside and renamed, since a file of the same name may be mapped by others at this moment.
@@ -132,7 +132,7 @@ def write(folder: Path, catalogue: Catalogue, space: EmbeddingSpace) -> None:
         "format": FORMAT,
         "fingerprint": space.fingerprint,
         "generation": generation,
-        "stamp": stamp,
+        "stamp": identity,
         "passages": index.ntotal,
     }
     try:

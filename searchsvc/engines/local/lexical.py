@@ -92,7 +92,7 @@ class Lexical:
         return int(self._facts()["generation"])
 
     @property
-    def stamp(self) -> str:
+    def identity(self) -> str:
         """What tells that change from the one with the same number in another catalogue."""
         return str(self._facts()["stamp"])
 
@@ -104,7 +104,7 @@ class Lexical:
 
     @staticmethod
     def applied_in(folder: Path) -> tuple[int, str]:
-        """Return the number and stamp of the last change that is searchable, opening nothing; raises DamagedIndex."""
+        """Return the number and identity of the last change that is searchable, opening nothing; raises DamagedIndex."""
         facts = manifest.read(folder / MANIFEST, FORMAT)
         return int(facts["generation"]), str(facts["stamp"])
 
@@ -146,15 +146,15 @@ class Lexical:
             for document in _documents(added, catalogue, space):
                 writer.add_document(tantivy.Document.from_dict(document, schema))
             writer.commit()
-            stamp = catalogue.changes.identity(generation)
-            self._record(generation, stamp)
+            identity = catalogue.changes.identity(generation)
+            self._record(generation, identity)
             # Merging may take seconds, in which what was committed is searchable already.
             writer.wait_merging_threads()
         except (OSError, ValueError) as error:
             raise _unwritable(error) from error
-        self._record(generation, stamp)
+        self._record(generation, identity)
 
-    def _record(self, generation: int, stamp: str) -> None:
+    def _record(self, generation: int, identity: str) -> None:
         known = self._known()
         files: dict[str, int] | None = None
         while files is None:
@@ -170,7 +170,7 @@ class Lexical:
             "format": FORMAT,
             "folder": self._home.name,
             "generation": generation,
-            "stamp": stamp,
+            "stamp": identity,
             "files": files,
             "meta": _sum_of(meta),
             "operations": meta["opstamp"],
