@@ -104,7 +104,7 @@ class Lexical:
 
     @staticmethod
     def applied_in(folder: Path) -> tuple[int, str]:
-        """Return the number and identity of the last change that is searchable, opening nothing; raises DamagedIndex."""
+        """Return number and identity of the last change that is searchable, opening nothing; raises DamagedIndex."""
         facts = manifest.read(folder / MANIFEST, FORMAT)
         return int(facts["generation"]), str(facts["stamp"])
 

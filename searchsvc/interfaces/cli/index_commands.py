@@ -36,7 +36,8 @@ def _sources(call: Call) -> list[Path | str]:
     sources: list[Path | str] = call.arguments.sources or [SEEDS]
     if not any(isinstance(name, str) or os.path.lexists(name) or call.library.knows(name) for name in sources):
         names = ", ".join(map(str, sources)) if call.arguments.sources else f"./{SEEDS}"
-        raise BadInput(f"there is no file or folder {names}", f"name files and folders: searchsvc {call.arguments.command} PATH…")
+        hint = f"name files and folders: searchsvc {call.arguments.command} PATH…"
+        raise BadInput(f"there is no file or folder {names}", hint)
     return sources
 
 
